@@ -1,0 +1,75 @@
+//! One event, ready to become a Kafka record.
+
+use crate::outbox::metadata::MetadataHeaders;
+use crate::{Position, Text, Timestamp, TopicName};
+
+/// What makes a record recognisable when it comes twice: the same over every restart, failover and replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey<'a>(Text<'a>);
+
+impl<'a> IdempotencyKey<'a> {
+    /// The outbox row's own id.
+    pub(crate) fn of_row(id: Text<'a>) -> Self {
+        Self(id)
+    }
+
+    /// For a row without an id: the cluster, the commit and the count. Such a row cannot be found again in its table.
+    pub(crate) fn derived(system_identifier: u64, position: Position) -> IdempotencyKey<'static> {
+        let (commit_lsn, ordinal) = (position.commit_lsn.as_u64(), position.ordinal);
+        IdempotencyKey(Text::inline(format_args!(
+            "{system_identifier}-{commit_lsn:016X}-{ordinal:08X}"
+        )))
+    }
+
+    /// The header's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// An outbox row as it goes to Kafka. Borrows from the read buffer and from the table's plan.
+#[derive(Debug)]
+pub struct Envelope<'a> {
+    /// Where the row stands in the stream.
+    pub position: Position,
+    /// When its transaction committed.
+    pub committed_at: Timestamp,
+    /// Header `id`.
+    pub idempotency_key: IdempotencyKey<'a>,
+    /// Where the record goes.
+    pub topic: &'a TopicName,
+    /// Header `aggregate_type`.
+    pub aggregate_type: Text<'a>,
+    /// Record key; `None` where the row has none.
+    pub key: Option<Text<'a>>,
+    /// Header `event_type`.
+    pub event_type: Option<Text<'a>>,
+    /// Record value, byte for byte; `None` is a tombstone.
+    pub payload: Option<Text<'a>>,
+    /// Header `version`.
+    pub version: Option<Text<'a>>,
+    /// Record timestamp, where the row has one.
+    pub occurred_at: Option<Timestamp>,
+    pub(crate) metadata: MetadataHeaders<'a>,
+}
+
+impl Envelope<'_> {
+    /// Milliseconds since the Unix epoch for the record: the row's own time, else the commit's.
+    pub fn timestamp_ms(&self) -> i64 {
+        self.occurred_at.unwrap_or(self.committed_at).as_unix_ms()
+    }
+
+    /// Hands every header to `each`, in a fixed order: name and bytes.
+    pub fn for_each_header(&self, mut each: impl FnMut(&str, &[u8])) {
+        each("id", self.idempotency_key.as_bytes());
+        each("aggregate_type", self.aggregate_type.as_bytes());
+        if let Some(event_type) = &self.event_type {
+            each("event_type", event_type.as_bytes());
+        }
+        each("position", self.position.header().as_bytes());
+        if let Some(version) = &self.version {
+            each("version", version.as_bytes());
+        }
+        self.metadata.for_each(each);
+    }
+}

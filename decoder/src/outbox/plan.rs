@@ -1,0 +1,251 @@
+//! How to read the rows of one described table.
+
+use std::collections::HashMap;
+
+use crate::outbox::columns::{Columns, OutboxTable};
+use crate::outbox::envelope::{Envelope, IdempotencyKey};
+use crate::outbox::metadata::MetadataHeaders;
+use crate::outbox::{RowError, value};
+use crate::pgoutput::{Column, RelationBody, Tuple};
+use crate::{DecodeError, MappingError, Position, Text, Timestamp, TopicName};
+
+/// Topics are remembered by aggregate type. A table with more types than this only pays for rendering them again.
+const TOPICS_MAX: usize = 1024;
+
+/// The parts that columns play. A part is an index into a row's values and a bit in a column's mask.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Id,
+    AggregateType,
+    AggregateId,
+    EventType,
+    Payload,
+    Metadata,
+    CreatedAt,
+    Version,
+}
+
+const PARTS: [Part; 8] = [
+    Part::Id,
+    Part::AggregateType,
+    Part::AggregateId,
+    Part::EventType,
+    Part::Payload,
+    Part::Metadata,
+    Part::CreatedAt,
+    Part::Version,
+];
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::AggregateType => "aggregate_type",
+            Self::AggregateId => "aggregate_id",
+            Self::EventType => "event_type",
+            Self::Payload => "payload",
+            Self::Metadata => "metadata",
+            Self::CreatedAt => "created_at",
+            Self::Version => "version",
+        }
+    }
+
+    fn column(self, columns: &Columns) -> Option<&str> {
+        match self {
+            Self::Id => columns.id.as_deref(),
+            Self::AggregateType => Some(&columns.aggregate_type),
+            Self::AggregateId => columns.aggregate_id.as_deref(),
+            Self::EventType => columns.event_type.as_deref(),
+            Self::Payload => Some(&columns.payload),
+            Self::Metadata => columns.metadata.as_deref(),
+            Self::CreatedAt => columns.created_at.as_deref(),
+            Self::Version => columns.version.as_deref(),
+        }
+    }
+
+    /// Whether a table may lack the column: the part is optional and its name is a preset's, not the user's own.
+    fn may_be_missing(self, column: &str) -> bool {
+        let optional = matches!(self, Self::EventType | Self::Metadata | Self::CreatedAt | Self::Version);
+        optional
+            && [Columns::standard(), Columns::debezium()]
+                .iter()
+                .any(|preset| self.column(preset) == Some(column))
+    }
+}
+
+/// The values of one row, by part.
+type Row<'a> = [Column<'a>; PARTS.len()];
+
+#[derive(Debug)]
+pub(super) struct Plan {
+    table: OutboxTable,
+    qualified: String,
+    /// For each column, the parts it plays, as bits.
+    masks: Vec<u8>,
+    has_id: bool,
+    type_oids: [u32; PARTS.len()],
+    topics: HashMap<Box<str>, TopicName>,
+}
+
+impl Plan {
+    /// # Errors
+    /// The outer one: the description cannot be read. The inner one: it lacks a column that is needed.
+    pub(super) fn new(
+        table: &OutboxTable,
+        relation: &RelationBody<'_>,
+    ) -> Result<Result<Self, MappingError>, DecodeError> {
+        let described = relation.columns().collect::<Result<Vec<_>, _>>()?;
+        let mut masks = vec![0; described.len()];
+        let mut type_oids = [0; PARTS.len()];
+        let qualified = format!("{}.{}", table.schema, table.table);
+        for part in PARTS {
+            let Some(name) = part.column(&table.columns) else {
+                continue;
+            };
+            match described.iter().position(|column| column.name == name) {
+                Some(index) => {
+                    masks[index] |= 1 << part as usize;
+                    type_oids[part as usize] = described[index].type_oid;
+                }
+                None if part.may_be_missing(name) => {}
+                None => {
+                    let column = name.to_owned();
+                    return Ok(Err(MappingError::MissingColumn {
+                        table: qualified,
+                        column,
+                        part: part.name(),
+                    }));
+                }
+            }
+        }
+        let has_id = table.columns.id.is_some();
+        Ok(Ok(Self {
+            table: table.clone(),
+            qualified,
+            masks,
+            has_id,
+            type_oids,
+            topics: HashMap::new(),
+        }))
+    }
+
+    pub(super) fn envelope<'e>(
+        &'e mut self,
+        tuple: Tuple<'e>,
+        position: Position,
+        committed_at: Timestamp,
+        system_identifier: u64,
+    ) -> Result<Envelope<'e>, RowError> {
+        let row = self.row(tuple)?;
+        let aggregate_type = self.required(&row, Part::AggregateType)?;
+        self.remember_topic(&aggregate_type)?;
+        let plan = &*self;
+        let idempotency_key = if plan.has_id {
+            IdempotencyKey::of_row(plan.required(&row, Part::Id)?)
+        } else {
+            IdempotencyKey::derived(system_identifier, position)
+        };
+        Ok(Envelope {
+            position,
+            committed_at,
+            idempotency_key,
+            topic: plan.topic(&aggregate_type)?,
+            key: plan.text(&row, Part::AggregateId)?,
+            event_type: plan.text(&row, Part::EventType)?,
+            payload: plan.text(&row, Part::Payload)?,
+            version: plan.text(&row, Part::Version)?,
+            occurred_at: plan.timestamp(&row)?,
+            metadata: plan.metadata(&row)?,
+            aggregate_type,
+        })
+    }
+
+    fn row<'e>(&self, tuple: Tuple<'e>) -> Result<Row<'e>, RowError> {
+        if tuple.len() != self.masks.len() {
+            let (sent, described) = (tuple.len(), self.masks.len());
+            return Err(MappingError::ColumnCount {
+                table: self.qualified.clone(),
+                sent,
+                described,
+            }
+            .into());
+        }
+        let mut row = [Column::Null; PARTS.len()];
+        let mut columns = tuple.columns();
+        for (&mask, column) in self.masks.iter().zip(columns.by_ref()) {
+            let (column, mut left) = (column?, mask);
+            while left != 0 {
+                row[left.trailing_zeros() as usize] = column;
+                left &= left - 1;
+            }
+        }
+        columns.end()?;
+        Ok(row)
+    }
+
+    fn text<'e>(&self, row: &Row<'e>, part: Part) -> Result<Option<Text<'e>>, MappingError> {
+        value::text(self.type_oids[part as usize], row[part as usize]).map_err(|why| self.unreadable(part, why))
+    }
+
+    fn required<'e>(&self, row: &Row<'e>, part: Part) -> Result<Text<'e>, MappingError> {
+        self.text(row, part)?.ok_or_else(|| MappingError::Null {
+            table: self.qualified.clone(),
+            part: part.name(),
+        })
+    }
+
+    fn timestamp(&self, row: &Row<'_>) -> Result<Option<Timestamp>, MappingError> {
+        let part = Part::CreatedAt;
+        value::timestamp(self.type_oids[part as usize], row[part as usize]).map_err(|why| self.unreadable(part, why))
+    }
+
+    fn metadata<'e>(&'e self, row: &Row<'e>) -> Result<MetadataHeaders<'e>, MappingError> {
+        if self.table.metadata_headers.is_empty() {
+            return Ok(MetadataHeaders::default());
+        }
+        match self.text(row, Part::Metadata)? {
+            None => Ok(MetadataHeaders::default()),
+            Some(Text::Wire(document)) => MetadataHeaders::read(&self.table.metadata_headers, document)
+                .ok_or_else(|| self.unreadable(Part::Metadata, "it is not a JSON object")),
+            Some(_) => Err(self.unreadable(Part::Metadata, "its type is not json, jsonb or text")),
+        }
+    }
+
+    fn remember_topic(&mut self, aggregate_type: &Text<'_>) -> Result<(), MappingError> {
+        let aggregate_type = self.utf8(aggregate_type)?;
+        if self.topics.contains_key(aggregate_type) {
+            return Ok(());
+        }
+        let topic = self
+            .table
+            .topic
+            .render(&self.table.schema, &self.table.table, aggregate_type);
+        let topic = topic.map_err(|source| MappingError::Topic {
+            table: self.qualified.clone(),
+            source,
+        })?;
+        if self.topics.len() >= TOPICS_MAX {
+            self.topics.clear();
+        }
+        self.topics.insert(aggregate_type.into(), topic);
+        Ok(())
+    }
+
+    fn topic(&self, aggregate_type: &Text<'_>) -> Result<&TopicName, MappingError> {
+        let topic = self.topics.get(self.utf8(aggregate_type)?);
+        Ok(topic.expect("the topic was remembered a moment ago"))
+    }
+
+    fn utf8<'t>(&self, aggregate_type: &'t Text<'_>) -> Result<&'t str, MappingError> {
+        std::str::from_utf8(aggregate_type.as_bytes())
+            .map_err(|_| self.unreadable(Part::AggregateType, "it is not UTF-8"))
+    }
+
+    fn unreadable(&self, part: Part, why: &'static str) -> MappingError {
+        MappingError::Unreadable {
+            table: self.qualified.clone(),
+            part: part.name(),
+            why,
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Where a row and a commit stand in the stream.
+
+use crate::text::Text;
+use crate::{DecodeError, Lsn};
+
+/// The place of one row: unique over the life of a database cluster's timeline, and ordered as the rows were
+/// committed and inserted.
+///
+/// A row's own LSN is not unique (`COPY` gives many rows the same one), therefore the commit and the count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// Start of the transaction's commit record: Begin's `final_lsn`.
+    pub commit_lsn: Lsn,
+    /// How many outbox rows of the same transaction came before this one.
+    pub ordinal: u32,
+    /// Transaction id, for people who look for the transaction in other logs.
+    pub xid: u32,
+}
+
+impl Position {
+    /// The `position` header: `<commit LSN, 16 hex digits>-<ordinal, 8 hex digits>-<xid>`.
+    ///
+    /// The first two parts have a fixed width, so that comparing the text compares the positions.
+    pub fn header(&self) -> Text<'static> {
+        Text::inline(format_args!(
+            "{:016X}-{:08X}-{}",
+            self.commit_lsn.as_u64(),
+            self.ordinal,
+            self.xid
+        ))
+    }
+}
+
+/// The two ends of a transaction's commit record.
+///
+/// Only `end_lsn` may ever be confirmed: confirming `commit_lsn` delivers the transaction again after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitPosition {
+    commit_lsn: Lsn,
+    end_lsn: Lsn,
+}
+
+impl CommitPosition {
+    /// # Errors
+    /// A commit record that ends before it starts is not something PostgreSQL writes.
+    pub fn new(commit_lsn: Lsn, end_lsn: Lsn) -> Result<Self, DecodeError> {
+        if end_lsn <= commit_lsn {
+            return Err(DecodeError::CommitEndsBeforeItStarts { commit_lsn, end_lsn });
+        }
+        Ok(Self { commit_lsn, end_lsn })
+    }
+
+    /// Start of the commit record; equals Begin's `final_lsn`.
+    pub const fn commit_lsn(self) -> Lsn {
+        self.commit_lsn
+    }
+
+    /// Start of whatever follows the commit record: what is confirmed.
+    pub const fn end_lsn(self) -> Lsn {
+        self.end_lsn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_headers_compare_as_text_the_way_positions_do() {
+        let at = |lsn, ordinal| Position {
+            commit_lsn: Lsn::new(lsn),
+            ordinal,
+            xid: 7,
+        };
+        let ordered = [
+            at(0xFF, 1),
+            at(0x100, 0),
+            at(0x100, 9),
+            at(0x100, 16),
+            at(0x1_0000_0000, 0),
+        ];
+        for pair in ordered.windows(2) {
+            assert!(pair[0].header().as_bytes() < pair[1].header().as_bytes(), "{pair:?}");
+        }
+        assert_eq!(at(0x016B_3748, 3).header().as_bytes(), b"00000000016B3748-00000003-7");
+    }
+
+    #[test]
+    fn a_commit_that_ends_before_it_starts_is_refused() {
+        assert!(CommitPosition::new(Lsn::new(10), Lsn::new(10)).is_err());
+        assert_eq!(
+            CommitPosition::new(Lsn::new(10), Lsn::new(11)).map(CommitPosition::end_lsn),
+            Ok(Lsn::new(11))
+        );
+    }
+}
