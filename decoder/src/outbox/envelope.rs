@@ -59,6 +59,11 @@ impl Envelope<'_> {
         self.occurred_at.unwrap_or(self.committed_at).as_unix_ms()
     }
 
+    /// How many headers [`Envelope::for_each_header`] hands over.
+    pub fn header_count(&self) -> usize {
+        3 + usize::from(self.event_type.is_some()) + usize::from(self.version.is_some()) + self.metadata.count()
+    }
+
     /// Hands every header to `each`, in a fixed order: name and bytes.
     pub fn for_each_header(&self, mut each: impl FnMut(&str, &[u8])) {
         each("id", self.idempotency_key.as_bytes());

@@ -26,6 +26,10 @@ impl<'a> MetadataHeaders<'a> {
         Some(headers)
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.values.iter().flatten().count()
+    }
+
     pub(crate) fn for_each(&self, mut each: impl FnMut(&str, &[u8])) {
         for (name, value) in self.names.iter().zip(&self.values) {
             if let Some(value) = value {

@@ -1,0 +1,251 @@
+//! What was taken from the slot and what Kafka has acknowledged of it.
+//!
+//! Delivery reports have no order over partitions, therefore progress is not the newest report but the newest commit
+//! such that its records and all before it are acknowledged. A record is known by its [`Ticket`], a row by its commit
+//! and ordinal: rows that the server sends again after a reconnect are recognised and not produced a second time.
+
+use std::collections::VecDeque;
+
+use outbox_decoder::{CommitPosition, Lsn, Position, Timestamp};
+
+/// The number of a record, counted over the life of a ledger. It travels through the producer as the opaque value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// From the producer's opaque value.
+    pub const fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The producer's opaque value.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// Bounds on what may wait for its acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of records, their overhead in the producer included.
+    pub in_flight_bytes_max: usize,
+    /// Number of records.
+    pub in_flight_records_max: usize,
+}
+
+/// Records wait behind an older one of a slower partition although they are acknowledged; the ledger remembers at most
+/// this many times [`Limits::in_flight_records_max`] of them.
+const WINDOW_FACTOR: usize = 2;
+
+/// One record between the oldest unacknowledged one and the newest.
+#[derive(Debug)]
+struct Entry {
+    commit: u64,
+    bytes: u32,
+    acknowledged: bool,
+}
+
+/// One transaction whose records are not all acknowledged, or whose end is still to come.
+#[derive(Debug)]
+struct Commit {
+    commit_lsn: Lsn,
+    committed_at: Timestamp,
+    /// `None` while the Commit message has not come.
+    end_lsn: Option<Lsn>,
+    unacknowledged: u64,
+}
+
+impl Commit {
+    const fn is_complete(&self) -> bool {
+        self.end_lsn.is_some() && self.unacknowledged == 0
+    }
+}
+
+/// The record of everything that is under way.
+#[derive(Debug)]
+pub struct Ledger {
+    limits: Limits,
+    entries: VecDeque<Entry>,
+    first_ticket: u64,
+    commits: VecDeque<Commit>,
+    first_commit: u64,
+    in_flight_records: usize,
+    in_flight_bytes: usize,
+    newest_taken: Option<(Lsn, u32)>,
+    acknowledged_end: Lsn,
+}
+
+impl Ledger {
+    /// An empty ledger: nothing taken, nothing acknowledged.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            entries: VecDeque::new(),
+            first_ticket: 0,
+            commits: VecDeque::new(),
+            first_commit: 0,
+            in_flight_records: 0,
+            in_flight_bytes: 0,
+            newest_taken: None,
+            acknowledged_end: Lsn::ZERO,
+        }
+    }
+
+    /// Whether a row was taken before, on this connection or an earlier one.
+    ///
+    /// The server sends rows in one order, so whatever is not above the newest one taken was taken too.
+    pub fn has_taken(&self, position: Position) -> bool {
+        self.newest_taken
+            .is_some_and(|newest| (position.commit_lsn, position.ordinal) <= newest)
+    }
+
+    /// The commit LSN of the newest row taken.
+    pub fn newest_taken(&self) -> Option<Lsn> {
+        self.newest_taken.map(|(commit_lsn, _)| commit_lsn)
+    }
+
+    /// Whether a record of this size may go on its way. With nothing in flight any size may: a large row is no reason
+    /// to stand still for ever.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let within = self.in_flight_bytes + bytes <= self.limits.in_flight_bytes_max
+            && self.in_flight_records < self.limits.in_flight_records_max;
+        let window = self.entries.len() < self.limits.in_flight_records_max * WINDOW_FACTOR;
+        window && (within || self.in_flight_records == 0)
+    }
+
+    /// The ticket that [`Ledger::take`] gives next.
+    pub fn next_ticket(&self) -> Ticket {
+        Ticket(self.first_ticket + self.entries.len() as u64)
+    }
+
+    /// Enters a record that was handed to the producer. Only rows that were not taken before, in their order.
+    pub fn take(&mut self, position: Position, committed_at: Timestamp, bytes: usize) -> Ticket {
+        assert!(!self.has_taken(position), "{position:?} was taken twice");
+        let is_open = self.commits.back().is_some_and(|commit| commit.end_lsn.is_none());
+        if is_open {
+            let open = self.commits.back().map(|commit| commit.commit_lsn);
+            assert_eq!(
+                open,
+                Some(position.commit_lsn),
+                "a transaction began before the one before it ended"
+            );
+        } else {
+            let commit_lsn = position.commit_lsn;
+            self.commits.push_back(Commit {
+                commit_lsn,
+                committed_at,
+                end_lsn: None,
+                unacknowledged: 0,
+            });
+        }
+        let ticket = self.next_ticket();
+        let commit = self.first_commit + self.commits.len() as u64 - 1;
+        if let Some(open) = self.commits.back_mut() {
+            open.unacknowledged += 1;
+        }
+        self.entries.push_back(Entry {
+            commit,
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+            acknowledged: false,
+        });
+        self.in_flight_records += 1;
+        self.in_flight_bytes += bytes.min(u32::MAX as usize);
+        self.newest_taken = Some((position.commit_lsn, position.ordinal));
+        ticket
+    }
+
+    /// Ends a transaction. Returns when it committed if this made it complete.
+    pub fn commit(&mut self, position: CommitPosition) -> Option<Timestamp> {
+        let end_lsn = position.end_lsn();
+        let Some(last) = self.commits.back_mut() else {
+            // Nothing of it, and nothing before it, is under way.
+            self.acknowledged_end = self.acknowledged_end.max(end_lsn);
+            return None;
+        };
+        let ended = match last.end_lsn {
+            None if last.commit_lsn == position.commit_lsn() => {
+                last.end_lsn = Some(end_lsn);
+                last.is_complete().then_some(last.committed_at)
+            }
+            // A transaction before the open one, sent again after a reconnect.
+            None => None,
+            // A transaction without rows: acknowledged together with the one before it.
+            Some(end) => {
+                last.end_lsn = Some(end.max(end_lsn));
+                None
+            }
+        };
+        self.pass_complete_commits();
+        ended
+    }
+
+    /// The brokers have acknowledged a record. Returns when its transaction committed if this made that one complete.
+    ///
+    /// # Panics
+    /// A ticket that was never given, or one that was acknowledged before: the position could not be trusted any more.
+    pub fn acknowledge(&mut self, ticket: Ticket) -> Option<Timestamp> {
+        let index = ticket
+            .0
+            .checked_sub(self.first_ticket)
+            .and_then(|index| usize::try_from(index).ok());
+        let entry = index.and_then(|index| self.entries.get_mut(index));
+        let entry = entry.unwrap_or_else(|| panic!("{ticket:?} is not in flight"));
+        assert!(!entry.acknowledged, "{ticket:?} was acknowledged twice");
+        entry.acknowledged = true;
+        self.in_flight_records -= 1;
+        self.in_flight_bytes -= entry.bytes as usize;
+
+        let index = usize::try_from(entry.commit - self.first_commit).unwrap_or(usize::MAX);
+        let commit = &mut self.commits[index];
+        commit.unacknowledged -= 1;
+        let completed = commit.is_complete().then_some(commit.committed_at);
+
+        while self.entries.front().is_some_and(|entry| entry.acknowledged) {
+            self.entries.pop_front();
+            self.first_ticket += 1;
+        }
+        self.pass_complete_commits();
+        completed
+    }
+
+    fn pass_complete_commits(&mut self) {
+        while self.commits.front().is_some_and(Commit::is_complete) {
+            let passed = self.commits.pop_front().and_then(|commit| commit.end_lsn);
+            self.first_commit += 1;
+            self.acknowledged_end = self.acknowledged_end.max(passed.unwrap_or(Lsn::ZERO));
+        }
+    }
+
+    /// End of the newest commit such that everything up to it is acknowledged; 0/0 before the first.
+    pub const fn acknowledged_end(&self) -> Lsn {
+        self.acknowledged_end
+    }
+
+    /// Nothing is unacknowledged and no transaction is half taken.
+    pub fn is_idle(&self) -> bool {
+        self.commits.is_empty()
+    }
+
+    /// When the oldest transaction that is not acknowledged committed.
+    pub fn oldest_unacknowledged(&self) -> Option<Timestamp> {
+        self.commits.front().map(|commit| commit.committed_at)
+    }
+
+    /// Records that wait for their acknowledgement.
+    pub const fn in_flight_records(&self) -> usize {
+        self.in_flight_records
+    }
+
+    /// Their bytes.
+    pub const fn in_flight_bytes(&self) -> usize {
+        self.in_flight_bytes
+    }
+
+    /// The tickets in flight, in order: what must be sent again when a producer is lost.
+    pub fn unacknowledged(&self) -> impl Iterator<Item = Ticket> {
+        (self.first_ticket..)
+            .zip(&self.entries)
+            .filter(|(_, entry)| !entry.acknowledged)
+            .map(|(number, _)| Ticket(number))
+    }
+}

@@ -1,0 +1,395 @@
+//! Decides, for every frame from the server, what happens: produce, wait, halt; and what may be confirmed.
+//!
+//! No socket, no clock, no thread. A step takes bytes and a sink and says how far it came; the ledger keeps what is
+//! under way; [`Pipeline::status`] is what the server is told.
+//!
+//! The confirmed LSN follows one rule (see ARCHITECTURE.md, "What is confirmed"):
+//! with nothing unacknowledged and no transaction open, the larger of the last commit's end and the last keepalive's
+//! position, both received on this connection; otherwise the end of the newest commit such that it and all before it
+//! are acknowledged. Never lower than before, never above what this connection received.
+
+mod ledger;
+#[cfg(test)]
+mod tests;
+
+pub use ledger::{Ledger, Limits, Ticket};
+
+use outbox_decoder::outbox::{OutboxDecoder, RowError};
+use outbox_decoder::pgoutput::{Message, Tuple};
+use outbox_decoder::stream::{COPY_DATA, Frame, StreamMessage, split_frame};
+use outbox_decoder::{CommitPosition, DecodeError, Envelope, Lsn, MappingError, Position, Timestamp};
+
+/// What librdkafka keeps for a record beyond key and value (measured).
+const RECORD_OVERHEAD_BYTES: usize = 270;
+/// What it keeps for a header (measured).
+const HEADER_OVERHEAD_BYTES: usize = 70;
+
+/// Where envelopes go.
+pub trait Sink {
+    /// Why a record can never be sent as it is.
+    type Refusal;
+
+    /// Takes the envelope over, under this ticket.
+    ///
+    /// # Errors
+    /// Nothing was taken over; the same envelope is offered again.
+    fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Self::Refusal>>;
+}
+
+/// Why a sink did not take an envelope.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendError<R> {
+    /// Not now.
+    Full,
+    /// Not this one.
+    Refused(R),
+}
+
+/// How far a step goes at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the end of the buffer.
+    Exhausted,
+    /// To the end of the open transaction; nowhere when none is open.
+    CommitBoundary,
+}
+
+/// What a step did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fed<'b, R> {
+    /// Bytes of the buffer that are dealt with.
+    pub consumed: usize,
+    /// Why it ended.
+    pub stop: Stop<'b, R>,
+    /// The server wants a status update at once.
+    pub reply_requested: bool,
+}
+
+/// Why a step ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stop<'b, R> {
+    /// The rest of the buffer is no whole frame.
+    Starved,
+    /// The budget or the sink is full; the same frame is next.
+    Full,
+    /// [`Until::CommitBoundary`] is reached.
+    CommitBoundary,
+    /// A frame that is not the stream's: an error, a notice, the end. It counts as consumed.
+    Control(Frame<'b>),
+    /// A row that cannot be published; the same frame is next.
+    Defect(Defect<R>),
+    /// The connection must be given up.
+    Broken(DecodeError),
+}
+
+/// A row that cannot be published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defect<R> {
+    /// Where it stands.
+    pub position: Position,
+    /// What is wrong.
+    pub cause: DefectCause<R>,
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DefectCause<R> {
+    /// It does not fit its table's mapping.
+    Mapping(MappingError),
+    /// The sink refused its record.
+    Refused(R),
+}
+
+/// Counts since the pipeline was made; they only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows taken from the slot and handed to the sink.
+    pub received: u64,
+    /// Rows that the server sent again after a reconnect and that were not produced again.
+    pub recognised: u64,
+}
+
+#[derive(Debug)]
+struct Transaction {
+    commit_lsn: Lsn,
+    committed_at: Timestamp,
+    xid: u32,
+    next_ordinal: u32,
+}
+
+/// The pure middle of the relay.
+#[derive(Debug)]
+pub struct Pipeline {
+    decoder: OutboxDecoder,
+    ledger: Ledger,
+    frame_bytes_max: usize,
+    transaction: Option<Transaction>,
+    received: Lsn,
+    keepalive: Lsn,
+    flushed: Lsn,
+    newest_commit_received_at: Option<Timestamp>,
+    counts: Counts,
+}
+
+/// How far a stream has come: what a status update carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The highest position received on this connection.
+    pub received: Lsn,
+    /// Everything up to here is in Kafka.
+    pub flushed: Lsn,
+}
+
+impl Pipeline {
+    /// A pipeline that has taken nothing yet. `frame_bytes_max` bounds one row.
+    pub fn new(decoder: OutboxDecoder, limits: Limits, frame_bytes_max: usize) -> Self {
+        Self {
+            decoder,
+            ledger: Ledger::new(limits),
+            frame_bytes_max,
+            transaction: None,
+            received: Lsn::ZERO,
+            keepalive: Lsn::ZERO,
+            flushed: Lsn::ZERO,
+            newest_commit_received_at: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Another connection to the same server: it starts at the slot's confirmed position and describes its tables
+    /// anew. What is in flight stays in flight, and rows that come again are recognised.
+    pub fn begin_connection(&mut self) {
+        self.decoder.forget_relations();
+        self.transaction = None;
+        self.received = Lsn::ZERO;
+        self.keepalive = Lsn::ZERO;
+        self.flushed = Lsn::ZERO;
+    }
+
+    /// Deals with the whole frames at the front of a buffer.
+    pub fn feed<'b, S: Sink>(&mut self, buffer: &'b [u8], until: Until, sink: &mut S) -> Fed<'b, S::Refusal> {
+        let mut consumed = 0;
+        let mut reply_requested = false;
+        let stop = loop {
+            if until == Until::CommitBoundary && self.transaction.is_none() {
+                break Stop::CommitBoundary;
+            }
+            let frame = match split_frame(&buffer[consumed..], self.frame_bytes_max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break Stop::Starved,
+                Err(error) => break Stop::Broken(error),
+            };
+            if frame.tag != COPY_DATA {
+                consumed += frame.bytes;
+                break Stop::Control(frame);
+            }
+            match self.copy_data(frame.body, sink) {
+                Ok(asked) => reply_requested |= asked,
+                Err(halt) => break halt.into_stop(),
+            }
+            consumed += frame.bytes;
+        };
+        Fed {
+            consumed,
+            stop,
+            reply_requested,
+        }
+    }
+
+    /// Returns whether the server asked for a reply.
+    fn copy_data<S: Sink>(&mut self, body: &[u8], sink: &mut S) -> Result<bool, Halt<S::Refusal>> {
+        match StreamMessage::parse(body)? {
+            StreamMessage::XLogData(message) => self.message(message, sink).map(|()| false),
+            StreamMessage::Keepalive {
+                wal_end,
+                reply_requested,
+                ..
+            } => {
+                self.keepalive = self.keepalive.max(wal_end);
+                self.received = self.received.max(wal_end);
+                Ok(reply_requested)
+            }
+        }
+    }
+
+    fn message<S: Sink>(&mut self, message: &[u8], sink: &mut S) -> Result<(), Halt<S::Refusal>> {
+        match Message::parse(message)? {
+            Message::Insert { oid, tuple } => self.insert(oid, tuple, sink),
+            Message::Begin {
+                commit_lsn,
+                committed_at,
+                xid,
+            } => Ok(self.begin(commit_lsn, committed_at, xid)?),
+            Message::Commit { position, .. } => Ok(self.commit(position)?),
+            Message::Relation(relation) => Ok(self.decoder.describe(&relation)?),
+            // An outbox has inserts only. Whatever else a wider publication sends is none of its events.
+            Message::Update { .. }
+            | Message::Delete { .. }
+            | Message::Truncate { .. }
+            | Message::Origin { .. }
+            | Message::Type { .. }
+            | Message::Logical { .. } => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, commit_lsn: Lsn, committed_at: Timestamp, xid: u32) -> Result<(), DecodeError> {
+        if self.transaction.is_some() {
+            return Err(DecodeError::OutOfPlace {
+                message: "Begin",
+                place: "inside a transaction",
+            });
+        }
+        self.transaction = Some(Transaction {
+            commit_lsn,
+            committed_at,
+            xid,
+            next_ordinal: 0,
+        });
+        Ok(())
+    }
+
+    fn insert<S: Sink>(&mut self, oid: u32, tuple: Tuple<'_>, sink: &mut S) -> Result<(), Halt<S::Refusal>> {
+        let Some(transaction) = &mut self.transaction else {
+            return Err(DecodeError::OutOfPlace {
+                message: "Insert",
+                place: "outside a transaction",
+            }
+            .into());
+        };
+        let Transaction {
+            commit_lsn,
+            committed_at,
+            xid,
+            next_ordinal,
+        } = *transaction;
+        let position = Position {
+            commit_lsn,
+            ordinal: next_ordinal,
+            xid,
+        };
+        if self.ledger.has_taken(position) {
+            self.counts.recognised += 1;
+        } else {
+            let defect = |cause| Halt::Defect(Defect { position, cause });
+            let envelope = self
+                .decoder
+                .envelope(oid, tuple, position, committed_at)
+                .map_err(|error| match error {
+                    RowError::Decode(error) => Halt::Broken(error),
+                    RowError::Mapping(error) => defect(DefectCause::Mapping(error)),
+                })?;
+            let bytes = record_bytes(&envelope);
+            if !self.ledger.has_room(bytes) {
+                return Err(Halt::Full);
+            }
+            sink.send(self.ledger.next_ticket(), &envelope)
+                .map_err(|error| match error {
+                    SendError::Full => Halt::Full,
+                    SendError::Refused(refusal) => defect(DefectCause::Refused(refusal)),
+                })?;
+            self.ledger.take(position, committed_at, bytes);
+            self.counts.received += 1;
+        }
+        transaction.next_ordinal = next_ordinal.checked_add(1).ok_or(DecodeError::OutOfPlace {
+            message: "Insert",
+            place: "as row 4294967296 of a transaction",
+        })?;
+        Ok(())
+    }
+
+    fn commit(&mut self, position: CommitPosition) -> Result<(), DecodeError> {
+        let Some(transaction) = self.transaction.take() else {
+            return Err(DecodeError::OutOfPlace {
+                message: "Commit",
+                place: "outside a transaction",
+            });
+        };
+        if transaction.commit_lsn != position.commit_lsn() {
+            return Err(DecodeError::OutOfPlace {
+                message: "Commit",
+                place: "inside another transaction",
+            });
+        }
+        self.ledger.commit(position);
+        self.received = self.received.max(position.end_lsn());
+        self.newest_commit_received_at = Some(transaction.committed_at);
+        Ok(())
+    }
+
+    /// The brokers have acknowledged a record. Returns when its transaction committed if that one is complete now.
+    pub fn acknowledge(&mut self, ticket: Ticket) -> Option<Timestamp> {
+        self.ledger.acknowledge(ticket)
+    }
+
+    /// What a status update says now.
+    pub fn progress(&mut self) -> Progress {
+        let acknowledged = self.ledger.acknowledged_end();
+        let candidate = if self.is_idle() {
+            acknowledged.max(self.keepalive)
+        } else {
+            acknowledged
+        };
+        self.flushed = self.flushed.max(candidate.min(self.received));
+        Progress {
+            received: self.received,
+            flushed: self.flushed,
+        }
+    }
+
+    /// Nothing is unacknowledged and the stream stands between two transactions.
+    pub fn is_idle(&self) -> bool {
+        self.ledger.is_idle() && self.transaction.is_none()
+    }
+
+    /// The stream stands between two transactions.
+    pub const fn is_at_commit_boundary(&self) -> bool {
+        self.transaction.is_none()
+    }
+
+    /// What is under way.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Counts since the pipeline was made.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// When the newest transaction that was received whole committed.
+    pub const fn newest_commit_received_at(&self) -> Option<Timestamp> {
+        self.newest_commit_received_at
+    }
+}
+
+/// What a record costs of the in-flight budget.
+fn record_bytes(envelope: &Envelope<'_>) -> usize {
+    let length = |text: &Option<outbox_decoder::Text<'_>>| text.as_ref().map_or(0, |text| text.as_bytes().len());
+    RECORD_OVERHEAD_BYTES
+        + HEADER_OVERHEAD_BYTES * envelope.header_count()
+        + length(&envelope.key)
+        + length(&envelope.payload)
+}
+
+/// Why a frame was not consumed.
+enum Halt<R> {
+    Full,
+    Defect(Defect<R>),
+    Broken(DecodeError),
+}
+
+impl<R> Halt<R> {
+    fn into_stop<'b>(self) -> Stop<'b, R> {
+        match self {
+            Self::Full => Stop::Full,
+            Self::Defect(defect) => Stop::Defect(defect),
+            Self::Broken(error) => Stop::Broken(error),
+        }
+    }
+}
+
+impl<R> From<DecodeError> for Halt<R> {
+    fn from(error: DecodeError) -> Self {
+        Self::Broken(error)
+    }
+}
