@@ -1,3 +1,13 @@
 //! outbox-relay: moves outbox rows from a PostgreSQL logical replication slot into Kafka without losing one.
 
+pub mod admin;
+pub mod backoff;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod fault;
+pub mod kafka;
+pub mod line;
 pub mod pipeline;
+pub mod postgres;
+pub mod telemetry;

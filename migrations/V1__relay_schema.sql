@@ -1,0 +1,13 @@
+-- What the relay keeps in the database: a memory that can make it refuse, never a position.
+
+CREATE TABLE outbox_relay.advisory (
+    slot_name         text PRIMARY KEY,
+    system_identifier text NOT NULL,
+    timeline          bigint NOT NULL,
+    confirmed_lsn     pg_lsn NOT NULL,
+    clean_stop        boolean NOT NULL,
+    written_at        timestamptz NOT NULL
+);
+
+COMMENT ON TABLE outbox_relay.advisory IS
+    'What the relay on a slot last knew. A server that does not fit it is refused; the slot alone is the position.';

@@ -1,0 +1,53 @@
+//! `outbox-relay healthcheck`: liveness, for a container runtime. It does not ask whether Kafka is up: a restart of the
+//! relay would not help.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::Failure;
+
+const TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_BYTES_MAX: u64 = 4096;
+
+pub(super) fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
+    let address = reachable(listen);
+    let answer = ask(address).map_err(|error| {
+        let message = format!(
+            "no answer from http://{address}/livez: {error}\n  next: is the relay running, and is \
+                               admin.listen the same for both?"
+        );
+        Failure::new(Failure::NOT_LIVE, message)
+    })?;
+    let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim();
+    if answer.starts_with("HTTP/1.1 200 ") {
+        println!("{body}");
+        Ok(())
+    } else {
+        Err(Failure::new(Failure::NOT_LIVE, body))
+    }
+}
+
+/// A listener on every address is reached over loopback.
+fn reachable(mut listen: SocketAddr) -> SocketAddr {
+    if listen.ip().is_unspecified() {
+        listen.set_ip(match listen.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listen
+}
+
+fn ask(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    write!(
+        stream,
+        "GET /livez HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,108 @@
+//! The command line: one module a command.
+
+pub mod config;
+mod exit;
+mod healthcheck;
+mod migrate;
+mod run;
+mod slot;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Failure;
+
+use crate::config::{Loaded, Sources, load};
+
+const EXAMPLES: &str = "\
+Examples:
+  outbox-relay migrate --config relay.toml --user postgres     make table, publication and roles
+  outbox-relay slot create --config relay.toml                 make the slot, after migrate
+  outbox-relay run --config relay.toml                         publish what is committed from then on
+  outbox-relay config --config relay.toml                      show what is in force, and who said so
+  OUTBOX_RELAY_POSTGRES__DATABASE=shop OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 outbox-relay run";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done; for `run`: stopped by a signal, everything taken was confirmed
+  1    the command could not do what was asked; the message says why and what to do next
+  2    `healthcheck`: the relay is not live
+  64   the command line is wrong
+  75   `run`: stopped before everything was confirmed; that repeats after the next start, and nothing is lost
+  78   the configuration is wrong; every error is listed
+  130  left at once, at a second signal
+
+`run` never exits because PostgreSQL or Kafka is away or something there is wrong: it says so and tries again.";
+
+/// Moves outbox rows from PostgreSQL into Kafka without losing one.
+#[derive(Debug, Parser)]
+#[command(name = "outbox-relay", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    sources: SourceFlags,
+}
+
+#[derive(Debug, Args)]
+struct SourceFlags {
+    /// Configuration file (TOML)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Configuration file; OUTBOX_RELAY_CONFIG names one too"
+    )]
+    config: Option<PathBuf>,
+    /// Sets one key, over file and environment; repeatable; refused for secrets
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Publish what is committed, until a signal says stop
+    Run,
+    /// Make roles, outbox tables and publication; run again at any time
+    Migrate(migrate::Arguments),
+    /// Make, show or drop the replication slot
+    #[command(subcommand)]
+    Slot(slot::Command),
+    /// Ask a running relay whether it is live; for containers without curl
+    Healthcheck,
+    /// Show the effective configuration and where each value came from
+    Config {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Why it could not, with the exit code that belongs to it.
+pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
+    let SourceFlags { config, set } = command_line.sources;
+    let loaded = load(&Sources::of_process(config, set)).map_err(|errors| Failure::configuration(&errors))?;
+    let Loaded { settings, .. } = &loaded;
+    match command_line.command {
+        Command::Run => run::run(loaded.settings),
+        Command::Migrate(arguments) => migrate::migrate(settings, &arguments),
+        Command::Slot(command) => slot::slot(settings, command),
+        Command::Healthcheck => healthcheck::healthcheck(settings.admin.listen),
+        Command::Config { json } => {
+            print!("{}", config::run(&loaded, json));
+            Ok(())
+        }
+    }
+}
+
+/// A runtime for commands that ask the server something and end.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime
+        .map_err(|error| Failure::general(format!("no runtime: {error}"), "try again"))?
+        .block_on(work)
+}

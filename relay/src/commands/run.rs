@@ -1,0 +1,110 @@
+//! `outbox-relay run`.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Failure, block_on};
+use crate::admin::Admin;
+use crate::config::Settings;
+use crate::kafka::Delivery;
+use crate::line::{Line, Outcome};
+use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
+
+/// 128 + SIGINT, as shells say it.
+const LEFT_AT_ONCE: i32 = 130;
+
+pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+    let configuration = |what: String| Failure::new(Failure::CONFIGURATION, what);
+    start_logging(&settings.log).map_err(|error| configuration(format!("log.filter: {error}")))?;
+    let metrics = Arc::<Metrics>::default();
+    let (health, heartbeat) = (Health::default(), Heartbeat::default());
+    show_limits(&metrics, &settings);
+
+    let delivery = Delivery::start(
+        &settings.kafka,
+        &settings.pipeline,
+        Arc::clone(&metrics),
+        health.clone(),
+    )
+    .map_err(|error| configuration(format!("kafka: {error}\n  next: correct kafka.properties")))?;
+    let admin = Admin {
+        health: health.clone(),
+        heartbeat: heartbeat.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let listen = settings.admin.listen;
+    let bound = admin.serve(listen).map_err(|error| {
+        Failure::general(
+            format!("cannot listen on {listen}: {error}"),
+            "choose another admin.listen, or stop what holds it",
+        )
+    })?;
+    announce(&settings, bound);
+
+    let settings = Arc::new(settings);
+    let outcome = block_on(async move {
+        let shutdown = watch_signals().map_err(|error| Failure::general(error, "try again"))?;
+        Ok(Line::new(settings, metrics, health, heartbeat, shutdown, delivery)
+            .run()
+            .await)
+    })?;
+    match outcome {
+        Outcome::Drained => {
+            tracing::info!("stopped; everything taken is published and confirmed");
+            Ok(())
+        }
+        Outcome::Undrained { in_flight } => Err(Failure::new(
+            Failure::UNDRAINED,
+            format!(
+                "stopped before a commit boundary was confirmed; {in_flight} records in flight and the transaction \
+                     they belong to repeat after the next start; nothing is lost"
+            ),
+        )),
+    }
+}
+
+fn announce(settings: &Settings, admin: std::net::SocketAddr) {
+    let Settings { postgres, kafka, .. } = settings;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        postgres = %format_args!("{}:{}/{}", postgres.host, postgres.port, postgres.database),
+        slot = postgres.slot,
+        kafka = kafka.bootstrap_servers,
+        %admin,
+        "outbox-relay starts"
+    );
+}
+
+fn show_limits(metrics: &Metrics, settings: &Settings) {
+    let limits = &settings.pipeline;
+    metrics
+        .in_flight_bytes_max
+        .set(i64::try_from(limits.in_flight_bytes_max).unwrap_or(i64::MAX));
+    metrics
+        .in_flight_events_max
+        .set(i64::try_from(limits.in_flight_records_max).unwrap_or(i64::MAX));
+}
+
+/// The first SIGTERM or SIGINT asks for a drain, the second leaves at once.
+fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        either(&mut terminate, &mut interrupt).await;
+        // Nobody listens any more when the line has ended by itself.
+        let _ = stop.send(true);
+        either(&mut terminate, &mut interrupt).await;
+        tracing::warn!("second signal: leaving at once; what is in flight repeats after the next start");
+        std::process::exit(LEFT_AT_ONCE);
+    });
+    Ok(stopped)
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,212 @@
+//! Every key that exists: its path, type, bounds, default and meaning.
+//!
+//! Lookups, the check for unknown keys, defaults, suggestions and the printed reference all read this one table.
+
+use super::key::Fallback::{self, Preset, Required, Unset, Value};
+use super::key::Key;
+use super::key::Kind::{
+    self, Address, Choice, Column, Filter, Identifier, List, Property, Secret, SecretFile, SlotName, Text, Topic, Whole,
+};
+
+/// The row that describes `path`, if there is one.
+pub fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.matches(path))
+}
+
+/// Whether keys can stand below `path`, so that an empty table there is nothing wrong.
+pub(super) fn is_section(path: &str) -> bool {
+    KEYS.iter().any(|key| {
+        let mut pattern = key.path.split('.');
+        path.split('.')
+            .all(|segment| pattern.next().is_some_and(|part| part == "*" || part == segment))
+            && pattern.next().is_some()
+    })
+}
+
+const fn row(path: &'static str, kind: Kind, default: Fallback, meaning: &'static str) -> Key {
+    Key {
+        path,
+        kind,
+        default,
+        meaning,
+    }
+}
+
+const fn ms(min: u64, max: u64) -> Kind {
+    Whole { unit: "ms", min, max }
+}
+
+const fn bytes(min: u64, max: u64) -> Kind {
+    Whole {
+        unit: "bytes",
+        min,
+        max,
+    }
+}
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const PORT: Kind = Whole {
+    unit: "",
+    min: 1,
+    max: 65_535,
+};
+const KIB: u64 = 1024;
+const GIB: u64 = KIB * KIB * KIB;
+
+/// The table.
+#[rustfmt::skip]
+pub static KEYS: &[Key] = &[
+    row("postgres.host", Text, Value("localhost"),
+        "Host name or address of the server, or the directory of its unix socket (begins with /)."),
+    row("postgres.port", PORT, Value("5432"),
+        "TCP port, or the number in the unix socket's name."),
+    row("postgres.database", Identifier, Required,
+        "The database that holds the outbox tables and the slot."),
+    row("postgres.user", Identifier, Value("outbox_relay"),
+        "The role the relay logs in as; it needs the REPLICATION attribute itself."),
+    row("postgres.password", Secret, Unset,
+        "Password of the role; a file is the better place for it."),
+    row("postgres.password_file", SecretFile, Unset,
+        "File with the password, read anew on every connect, so that a rotated secret is picked up."),
+    row("postgres.slot", SlotName, Value("outbox_relay"),
+        "The logical replication slot; it is the relay's only position."),
+    row("postgres.publication", Identifier, Value("outbox_relay"),
+        "The publication that holds the outbox tables and nothing else."),
+    row("postgres.application_name", Identifier, Value("outbox_relay"),
+        "Name of the connection in pg_stat_replication; synchronous_standby_names must not match it."),
+    row("postgres.connect_timeout_ms", ms(100, 10 * MINUTE), Value("10000"),
+        "How long one attempt to connect and log in may take."),
+    row("postgres.wal_sender_timeout_ms", ms(1_000, HOUR), Value("60000"),
+        "The server drops a replication connection that was silent for longer."),
+    row("postgres.status_interval_ms", ms(1, 20 * MINUTE), Value("100"),
+        "While there is progress to report, at most one status update in this time."),
+    row("postgres.frame_bytes_max", bytes(64 * KIB, 2 * GIB), Value("67108864"),
+        "The largest row accepted from the server; a larger one is an error, never an allocation."),
+    row("postgres.reconnect_backoff_ms", ms(1, HOUR), Value("1000"),
+        "First wait after a lost connection; it doubles, with jitter, up to the maximum."),
+    row("postgres.reconnect_backoff_max_ms", ms(1, HOUR), Value("30000"),
+        "The longest wait between two attempts to connect."),
+
+    row("outbox.*.schema", Identifier, Value("public"),
+        "Schema of the outbox table."),
+    row("outbox.*.table", Identifier, Value("outbox"),
+        "Name of the outbox table."),
+    row("outbox.*.preset", Choice(&["standard", "debezium"]), Value("standard"),
+        "Column names to start from: those of our migrations, or those of Debezium's Event Router."),
+    row("outbox.*.columns.id", Column, Preset,
+        "Column with the idempotency key."),
+    row("outbox.*.columns.aggregate_type", Column, Preset,
+        "Column that says what kind of thing the event is about; it usually chooses the topic."),
+    row("outbox.*.columns.aggregate_id", Column, Preset,
+        "Column that becomes the record key and so decides what stays in order."),
+    row("outbox.*.columns.event_type", Column, Preset,
+        "Column with the type of the event."),
+    row("outbox.*.columns.payload", Column, Preset,
+        "Column that becomes the record value, untouched."),
+    row("outbox.*.columns.metadata", Column, Preset,
+        "JSON column whose chosen members become headers."),
+    row("outbox.*.columns.created_at", Column, Preset,
+        "Column that becomes the record's timestamp."),
+    row("outbox.*.columns.version", Column, Preset,
+        "Column with the version of the aggregate, from which consumers can see gaps."),
+    row("outbox.*.topic", Topic, Value("outbox.event.{aggregate_type}"),
+        "Topic of a row; {aggregate_type}, {schema} and {table} are filled in."),
+    row("outbox.*.metadata_headers", List, Value("traceparent,tracestate"),
+        "Members of the metadata column that become headers."),
+
+    row("kafka.bootstrap_servers", List, Required,
+        "Brokers to ask first, each as host:port."),
+    row("kafka.client_id", Text, Value("outbox-relay"),
+        "Name of the producer in the brokers' logs and quotas."),
+    row("kafka.retry_backoff_ms", ms(1, HOUR), Value("1000"),
+        "First wait before a stopped line is tried again; it doubles, with jitter, up to the maximum."),
+    row("kafka.retry_backoff_max_ms", ms(1, HOUR), Value("30000"),
+        "The longest wait before a stopped line is tried again."),
+    row("kafka.properties.*", Property, Unset,
+        "A librdkafka property, handed through unless it would break a promise."),
+    row("kafka.property_files.*", SecretFile, Unset,
+        "File with the value of a librdkafka property, such as sasl.password."),
+
+    row("pipeline.in_flight_bytes_max", bytes(64 * KIB, 1024 * GIB), Value("16777216"),
+        "Memory for records that wait for their acknowledgement, overhead included."),
+    row("pipeline.in_flight_records_max", Whole { unit: "records", min: 1, max: 10_000_000 }, Value("100000"),
+        "How many records may wait for their acknowledgement."),
+    row("pipeline.drain_timeout_ms", ms(0, HOUR), Value("25000"),
+        "How long SIGTERM waits for a commit boundary and its acknowledgements."),
+
+    row("admin.listen", Address, Value("127.0.0.1:9464"),
+        "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),
+
+    row("log.filter", Filter, Value("info"),
+        "What is logged."),
+    row("log.format", Choice(&["text", "json"]), Value("text"),
+        "Text for people, or one JSON object a line."),
+
+    row("roles.application", Identifier, Value("outbox_application"),
+        "Role that migrate makes: may insert into the outbox and nothing else."),
+    row("roles.operator", Identifier, Value("outbox_operator"),
+        "Role that migrate makes: may read the outbox and the relay's own tables."),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_stands_in_the_table_once_and_every_meaning_is_a_sentence() {
+        let mut seen = BTreeSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.path), "{} twice", key.path);
+            assert!(key.meaning.ends_with('.'), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_path_finds_its_own_row() {
+        for key in KEYS {
+            let path = key.path.replace('*', "orders");
+            assert_eq!(find(&path).map(|found| found.path), Some(key.path));
+        }
+    }
+
+    #[test]
+    fn a_property_name_may_hold_dots_and_an_outbox_name_may_not() {
+        assert!(find("kafka.properties.sasl.oauthbearer.scope").is_some());
+        assert!(find("kafka.properties.").is_none());
+        assert!(find("outbox.a.b.topic").is_none());
+        assert!(find("outbox.topic").is_none());
+        assert!(find("postgres").is_none());
+        assert!(find("postgres.host.name").is_none());
+    }
+
+    #[test]
+    fn only_a_path_with_keys_below_it_is_a_section() {
+        for section in [
+            "postgres",
+            "outbox",
+            "outbox.orders",
+            "outbox.orders.columns",
+            "kafka.properties",
+        ] {
+            assert!(is_section(section), "{section}");
+        }
+        for other in [
+            "postgress",
+            "postgres.host",
+            "outbox.orders.column",
+            "kafka.properties.acks",
+        ] {
+            assert!(!is_section(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_property_is_secret_by_its_name() {
+        let key = find("kafka.properties.sasl.password").expect("a row");
+        assert!(key.is_secret("kafka.properties.sasl.password"));
+        assert!(!key.is_secret("kafka.properties.linger.ms"));
+    }
+}

@@ -1,0 +1,105 @@
+//! The layers, one above the other: file, environment, flags.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use config::{Config, Value, ValueKind};
+
+use super::errors::{ConfigError, Fault};
+use super::layer::{Channel, Layer};
+use super::leaves::Leaves;
+use super::{Sources, environment, file, flags};
+
+/// What was given, all layers together.
+#[derive(Default)]
+pub(super) struct Given {
+    /// By path.
+    pub(super) values: BTreeMap<String, Value>,
+    /// Paths of tables without a value.
+    pub(super) empty_tables: BTreeSet<String>,
+    /// Whether a source could not be read, so that a missing key may be no mistake.
+    pub(super) incomplete: bool,
+}
+
+/// Reads the sources and merges them; what is wrong goes to `errors`.
+pub(super) fn merge(sources: &Sources, errors: &mut Vec<ConfigError>) -> Given {
+    let named = sources
+        .file
+        .clone()
+        .or_else(|| environment::config_file(&sources.environment).map(Into::into));
+    let from_file = named.map(|path| file::read(&path)).transpose();
+    let incomplete = from_file.is_err();
+    let from_file = from_file.unwrap_or_else(|error| {
+        errors.push(error);
+        None
+    });
+    let layers = [
+        (Channel::File, from_file.unwrap_or_default()),
+        (Channel::Environment, environment::read(&sources.environment)),
+        (Channel::Flags, flags::read(&sources.flags, errors)),
+    ];
+    let mut builder = Config::builder();
+    for (channel, leaves) in layers {
+        builder = builder.add_source(Layer::admit(channel, leaves, errors));
+    }
+    match builder.build() {
+        Ok(merged) => Given::of(merged, incomplete),
+        Err(error) => {
+            errors.push(Fault::new(error.to_string(), "correct the sources").at("", "all sources together"));
+            Given::default()
+        }
+    }
+}
+
+impl Given {
+    fn of(merged: Config, incomplete: bool) -> Self {
+        let ValueKind::Table(root) = merged.cache.kind else {
+            return Self::default();
+        };
+        let leaves = Leaves::flatten(root, None);
+        Self {
+            values: leaves.values.into_iter().map(|leaf| (leaf.path, leaf.value)).collect(),
+            empty_tables: leaves.empty_tables.into_iter().map(|(path, _)| path).collect(),
+            incomplete,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::trial::Trial;
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_a_flag_over_both() {
+        let file = "postgres.database = 'file'\npostgres.user = 'file'\npostgres.host = 'file'\n\
+                    kafka.bootstrap_servers = 'b:9092'";
+        let trial = Trial::of(file)
+            .env("POSTGRES__USER", "environment")
+            .env("POSTGRES__HOST", "environment")
+            .flag("postgres.host=flag");
+        let postgres = trial.load().expect("no error").settings.postgres;
+        assert_eq!(
+            (postgres.database, postgres.user, postgres.host),
+            ("file".into(), "environment".into(), "flag".into())
+        );
+    }
+
+    #[test]
+    fn the_later_layer_wins_under_whatever_name_librdkafka_has_for_a_property() {
+        let trial = Trial::minimal()
+            .and("kafka.properties.\"compression.type\" = 'lz4'")
+            .env("KAFKA__PROPERTIES__COMPRESSION_CODEC", "zstd");
+        let properties = trial.load().expect("no error").settings.kafka.properties;
+        assert_eq!(
+            properties.into_iter().collect::<Vec<_>>(),
+            [("compression.type".into(), "zstd".into())]
+        );
+    }
+
+    #[test]
+    fn a_key_given_in_two_layers_is_checked_in_both() {
+        let trial = Trial::minimal()
+            .and("kafka.properties.acks = 1")
+            .flag("kafka.properties.acks=all");
+        assert_eq!(trial.errors().iter().count(), 2);
+    }
+}

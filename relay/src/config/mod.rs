@@ -1,0 +1,86 @@
+//! What the relay is told: a file, then the environment, then flags; the later wins.
+//!
+//! ```text
+//! file ────────┐
+//! environment ─┼─► layer ────────► layers ─► reader, sections ─► settings
+//! flags ───────┘   (known keys)    (merged)  (typed, bounded, with origin)
+//! ```
+//!
+//! Every key is a row of [`keys::KEYS`]. All errors are collected; nothing stops at the first.
+
+mod environment;
+pub mod errors;
+mod file;
+mod flags;
+pub mod key;
+pub mod keys;
+mod layer;
+mod layers;
+mod leaves;
+mod nearest;
+mod parse;
+mod properties;
+mod reader;
+pub mod refused;
+pub mod secret;
+mod sections;
+pub mod settings;
+#[cfg(test)]
+pub(crate) mod trial;
+
+use std::path::PathBuf;
+
+pub use errors::{ConfigError, ConfigErrors};
+pub use reader::Effective;
+pub use secret::SecretError;
+pub use settings::{
+    AdminSettings, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PipelineSettings, PostgresSettings,
+    RoleSettings, Secret, Settings,
+};
+
+/// Everything a configuration is made of.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The file named by `--config`; without it `OUTBOX_RELAY_CONFIG` names one.
+    pub file: Option<PathBuf>,
+    /// Names and values of environment variables; those that are not ours are passed over.
+    pub environment: Vec<(String, String)>,
+    /// What stood behind each `--set`: `path=value`.
+    pub flags: Vec<String>,
+}
+
+impl Sources {
+    /// The sources of this process. Variables that are not Unicode are passed over, unless the name says that they
+    /// are ours: then the value is taken with its bad bytes replaced, so that an error names it.
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<String>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+            .filter(|(name, _)| name.starts_with(environment::PREFIX))
+            .collect();
+        Self {
+            file,
+            environment,
+            flags,
+        }
+    }
+}
+
+/// A configuration without an error.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// For the relay.
+    pub settings: Settings,
+    /// For people: every value and where it came from, in the order of the key table.
+    pub effective: Vec<Effective>,
+}
+
+/// Reads all sources and returns the settings, or everything that is wrong with them.
+pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    let mut errors = Vec::new();
+    let given = layers::merge(sources, &mut errors);
+    let mut reader = reader::Reader::new(given, errors);
+    let settings = sections::settings(&mut reader);
+    let (effective, errors) = reader.finish();
+    let settings = ConfigErrors::unless_empty(errors, settings.ok())?;
+    Ok(Loaded { settings, effective })
+}

@@ -1,0 +1,278 @@
+//! Reads one key after the other, notes where its value came from, and collects what is wrong.
+
+use std::collections::BTreeSet;
+
+use config::{Value, ValueKind};
+use serde::Serialize;
+
+use super::environment;
+use super::errors::{ConfigError, Fault};
+use super::key::{Fallback, Key};
+use super::keys;
+use super::layers::Given;
+use super::parse::{self, Parse};
+
+/// What is shown instead of a secret.
+const HIDDEN: &str = "***";
+
+/// One value that is in force, as people see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// Path of the key.
+    pub path: String,
+    /// The value; `***` for a secret, nothing where no value is set.
+    pub value: Option<String>,
+    /// Where it came from: `default`, a file, a variable or a flag.
+    pub source: String,
+    /// Unit of the value, or empty.
+    pub unit: &'static str,
+    /// What the key does.
+    pub meaning: &'static str,
+}
+
+/// There is no value, and the reader has noted why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Noted;
+
+/// Takes values out of what was given.
+pub(super) struct Reader {
+    given: Given,
+    errors: Vec<ConfigError>,
+    effective: Vec<Effective>,
+}
+
+impl Reader {
+    pub(super) fn new(given: Given, errors: Vec<ConfigError>) -> Self {
+        Self {
+            given,
+            errors,
+            effective: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> (Vec<Effective>, Vec<ConfigError>) {
+        (self.effective, self.errors)
+    }
+
+    /// The value given for `path`, or the default of its row.
+    pub(super) fn read<T>(&mut self, path: &str, parse: Parse<T>) -> Result<T, Noted> {
+        let key = row(path);
+        match (self.given.values.get(path).cloned(), key.default) {
+            (Some(value), _) => self.parsed(path, key, &value, parse),
+            (None, Fallback::Value(text)) => self.parsed(path, key, &default(text, "default"), parse),
+            (None, Fallback::Required) => {
+                self.missing(path);
+                Err(Noted)
+            }
+            (None, Fallback::Unset | Fallback::Preset) => unreachable!("{path} has no default of its own"),
+        }
+    }
+
+    /// The value given for `path`, or `text`, which `preset` chose.
+    pub(super) fn read_or<T>(&mut self, path: &str, text: &str, preset: &str, parse: Parse<T>) -> Result<T, Noted> {
+        let given = self.given.values.get(path).cloned();
+        let value = given.unwrap_or_else(|| default(text, &format!("default (preset {preset})")));
+        self.parsed(path, row(path), &value, parse)
+    }
+
+    /// The value given for `path`, or nothing at all.
+    pub(super) fn optional<T>(&mut self, path: &str, parse: Parse<T>) -> Result<Option<T>, Noted> {
+        let key = row(path);
+        if let Some(value) = self.given.values.get(path).cloned() {
+            return self.parsed(path, key, &value, parse).map(Some);
+        }
+        self.show(path, key, None, "default");
+        Ok(None)
+    }
+
+    /// Notes an error about the value of `path`.
+    pub(super) fn fault(&mut self, path: &str, fault: Fault) {
+        let origin = self.origin(path);
+        self.errors.push(fault.at(path, &origin));
+    }
+
+    /// Notes an error if `small` is larger than `large`.
+    pub(super) fn at_most(&mut self, small: (&str, Result<u64, Noted>), large: (&str, Result<u64, Noted>)) {
+        let ((small_path, Ok(small)), (large_path, Ok(large))) = (small, large) else {
+            return;
+        };
+        if small > large {
+            let problem = format!(
+                "{small} is more than {large}, which is {large_path} ({})",
+                self.origin(large_path)
+            );
+            self.fault(
+                small_path,
+                Fault::new(problem, format!("lower it, or raise {large_path}")),
+            );
+        }
+    }
+
+    /// Where the value of `path` comes from.
+    pub(super) fn origin(&self, path: &str) -> String {
+        let value = self.given.values.get(path);
+        value.and_then(Value::origin).unwrap_or("default").to_owned()
+    }
+
+    /// Whether something was given for `path`.
+    pub(super) fn is_given(&self, path: &str) -> bool {
+        self.given.values.contains_key(path)
+    }
+
+    /// What was given below `prefix`, which ends with a dot: the rest of each path.
+    pub(super) fn below(&self, prefix: &str) -> BTreeSet<String> {
+        let paths = self.given.values.keys().chain(&self.given.empty_tables);
+        paths
+            .filter_map(|path| path.strip_prefix(prefix))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn parsed<T>(&mut self, path: &str, key: &'static Key, value: &Value, parse: Parse<T>) -> Result<T, Noted> {
+        let origin = value.origin().unwrap_or_default();
+        match parse(key, value) {
+            Ok(parsed) => {
+                let shown = if key.is_secret(path) {
+                    HIDDEN.to_owned()
+                } else {
+                    parse::shown(value)
+                };
+                self.show(path, key, Some(shown), origin);
+                Ok(parsed)
+            }
+            Err(fault) => {
+                self.errors.push(fault.at(path, origin));
+                Err(Noted)
+            }
+        }
+    }
+
+    fn missing(&mut self, path: &str) {
+        if self.given.incomplete {
+            return;
+        }
+        let variable = environment::variable(path);
+        let remedy = format!("set {path} in the file, or {variable}, or --set {path}=…");
+        self.errors
+            .push(Fault::new("is required and not set", remedy).at(path, ""));
+    }
+
+    fn show(&mut self, path: &str, key: &'static Key, value: Option<String>, source: &str) {
+        self.effective.push(Effective {
+            path: path.to_owned(),
+            value,
+            source: source.to_owned(),
+            unit: key.unit(),
+            meaning: key.meaning,
+        });
+    }
+}
+
+/// Every path that is read here is written in this crate, except for names that were checked before.
+fn row(path: &str) -> &'static Key {
+    keys::find(path).unwrap_or_else(|| unreachable!("{path} is not in the key table"))
+}
+
+fn default(text: &str, origin: &str) -> Value {
+    Value::new(Some(&origin.to_owned()), ValueKind::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::keys::KEYS;
+    use crate::config::trial::Trial;
+
+    #[test]
+    fn every_key_of_the_table_is_read_in_its_order() {
+        let secret = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(secret.path(), "x").expect("written");
+        let trial = Trial::minimal().flag("kafka.properties.linger.ms=0").flag(&format!(
+            "kafka.property_files.sasl.password={}",
+            secret.path().display()
+        ));
+        let loaded = trial.load().expect("no error");
+        let read: Vec<String> = loaded.effective.into_iter().map(|shown| shown.path).collect();
+        let expected = KEYS.iter().map(|key| {
+            let path = key
+                .path
+                .replace("outbox.*", "outbox.default")
+                .replace("properties.*", "properties.linger.ms");
+            path.replace("property_files.*", "property_files.sasl.password")
+        });
+        assert_eq!(read, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn an_effective_value_says_where_it_came_from() {
+        let trial = Trial::minimal().env("POSTGRES__USER", "u").flag("postgres.port=1");
+        let effective = trial.load().expect("no error").effective;
+        let source = |path: &str| {
+            effective
+                .iter()
+                .find(|shown| shown.path == path)
+                .map(|shown| shown.source.clone())
+        };
+        assert_eq!(source("postgres.host").as_deref(), Some("default"));
+        assert_eq!(
+            source("postgres.user").as_deref(),
+            Some("environment variable OUTBOX_RELAY_POSTGRES__USER")
+        );
+        assert_eq!(source("postgres.port").as_deref(), Some("--set postgres.port"));
+        assert!(source("postgres.database").is_some_and(|source| source.ends_with("relay.toml")));
+        assert_eq!(
+            source("outbox.default.columns.id").as_deref(),
+            Some("default (preset standard)")
+        );
+    }
+
+    #[test]
+    fn no_secret_is_shown_anywhere() {
+        let trial = Trial::minimal()
+            .and("postgres.password = 'hunter2'")
+            .env("KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2")
+            .and("kafka.properties.\"ssl.key.pem\" = \"hunter2\\nhunter2\"");
+        let loaded = trial.load().expect("no error");
+        let shown = format!("{loaded:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let hidden = loaded
+            .effective
+            .iter()
+            .filter(|shown| shown.value.as_deref() == Some("***"));
+        assert_eq!(hidden.count(), 3);
+    }
+
+    #[test]
+    fn all_errors_are_reported_at_once_each_with_key_source_and_remedy() {
+        let errors = Trial::of("postgres.port = 0\nlog.format = 'xml'\nposgres.host = 'x'\nadmin.listen = 'here'")
+            .env("PIPELINE__IN_FLIGHT_BYTES_MAX", "65535")
+            .flag("postgres.slot=Orders")
+            .errors();
+        let expected = [
+            "admin.listen",
+            "kafka.bootstrap_servers",
+            "log.format",
+            "pipeline.in_flight_bytes_max",
+            "posgres.host",
+            "postgres.database",
+            "postgres.port",
+            "postgres.slot",
+        ];
+        assert_eq!(
+            errors.iter().map(|error| error.key.as_str()).collect::<Vec<_>>(),
+            expected,
+            "{errors}"
+        );
+        assert!(
+            errors
+                .iter()
+                .all(|error| !error.problem.is_empty() && !error.remedy.is_empty())
+        );
+        let shown = errors.to_string();
+        assert!(shown.starts_with("the configuration has 8 errors:"), "{shown}");
+        assert!(
+            shown.contains("pipeline.in_flight_bytes_max (environment variable OUTBOX_RELAY_PIPELINE__"),
+            "{shown}"
+        );
+        assert!(shown.contains("OUTBOX_RELAY_POSTGRES__DATABASE"), "{shown}");
+    }
+}

@@ -1,0 +1,29 @@
+//! From keys to settings, one section a module. Keys are read in the order of the key table.
+
+mod kafka;
+mod outbox;
+mod postgres;
+mod process;
+
+use super::reader::{Noted, Reader};
+use super::settings::Settings;
+
+/// All settings, unless an error was noted. Every section is read before the first `?`.
+pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
+    let postgres = postgres::read(reader);
+    let outbox = outbox::read(reader);
+    let kafka = kafka::read(reader);
+    let pipeline = process::pipeline(reader);
+    let admin = process::admin(reader);
+    let log = process::log(reader);
+    let roles = process::roles(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
+    Ok(Settings {
+        postgres: postgres?,
+        outbox: outbox?,
+        kafka: kafka?,
+        pipeline: pipeline?,
+        admin: admin?,
+        log: log?,
+        roles: roles?,
+    })
+}

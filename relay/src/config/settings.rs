@@ -1,0 +1,149 @@
+//! The settings as the rest of the relay sees them: parsed, bounded and complete.
+//!
+//! Nothing here is a string that still has to be checked. [`super::load`] makes these values or a list of every
+//! error it found.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use outbox_decoder::{Columns, TopicTemplate};
+use secrecy::SecretString;
+
+/// Everything the relay was told, from file, environment and flags together.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the outbox is.
+    pub postgres: PostgresSettings,
+    /// The outbox tables, by the name that the configuration gives them.
+    pub outbox: BTreeMap<String, OutboxSettings>,
+    /// Where the records go.
+    pub kafka: KafkaSettings,
+    /// How much may be under way.
+    pub pipeline: PipelineSettings,
+    /// Probes and metrics.
+    pub admin: AdminSettings,
+    /// Logging.
+    pub log: LogSettings,
+    /// Names of the database roles that `migrate` makes.
+    pub roles: RoleSettings,
+}
+
+/// The PostgreSQL server, the slot and the publication.
+#[derive(Debug, Clone)]
+pub struct PostgresSettings {
+    /// Host name or address, or the directory of a unix socket (begins with `/`).
+    pub host: String,
+    /// TCP port, or the number in the unix socket's name.
+    pub port: u16,
+    /// The database that holds the outbox tables and the slot.
+    pub database: String,
+    /// The login role; it needs the REPLICATION attribute itself.
+    pub user: String,
+    /// Read anew on every connect, so that a rotated secret file is picked up.
+    pub password: Option<Secret>,
+    /// Logical replication slot, `[a-z0-9_]{1,63}`.
+    pub slot: String,
+    /// Publication that holds only the outbox tables.
+    pub publication: String,
+    /// Shown in `pg_stat_replication`; matched by `synchronous_standby_names`.
+    pub application_name: String,
+    /// How long one attempt to connect and log in may take.
+    pub connect_timeout_ms: u64,
+    /// Set on the replication connection: the server drops a relay that is silent for longer.
+    pub wal_sender_timeout_ms: u64,
+    /// At most one status update in this time while there is progress to report.
+    pub status_interval_ms: u64,
+    /// A frame (one row) larger than this is an error, never an allocation.
+    pub frame_bytes_max: usize,
+    /// First wait after a lost connection; doubles, with jitter, up to the maximum.
+    pub reconnect_backoff_ms: u64,
+    /// The longest wait between two attempts to connect.
+    pub reconnect_backoff_max_ms: u64,
+}
+
+/// A secret and where it comes from.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// Given in the configuration file or in the environment.
+    Value(SecretString),
+    /// A file that is read whenever the secret is needed; one trailing line break is dropped.
+    File(PathBuf),
+}
+
+/// One outbox table and how its columns become a record.
+#[derive(Debug, Clone)]
+pub struct OutboxSettings {
+    /// Schema of the table.
+    pub schema: String,
+    /// Name of the table.
+    pub table: String,
+    /// Which column plays which part.
+    pub columns: Columns,
+    /// Topic of a row, for example `outbox.event.{aggregate_type}`.
+    pub topic: TopicTemplate,
+    /// Members of the metadata column that become headers.
+    pub metadata_headers: Vec<String>,
+}
+
+/// The brokers and the producer.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// `host:port,host:port`.
+    pub bootstrap_servers: String,
+    /// Shown in the brokers' logs and used for quotas.
+    pub client_id: String,
+    /// librdkafka properties handed through as they are. Those that would break a promise were refused.
+    pub properties: BTreeMap<String, String>,
+    /// Properties that hold a secret; to be revealed each time a producer is made. No name stands in both maps.
+    pub secret_properties: BTreeMap<String, Secret>,
+    /// Wait before a stopped line is tried again; doubles, with jitter, up to the maximum.
+    pub retry_backoff_ms: u64,
+    /// The longest wait before a stopped line is tried again.
+    pub retry_backoff_max_ms: u64,
+}
+
+/// Bounds of what is under way between PostgreSQL and Kafka.
+#[derive(Debug, Clone)]
+pub struct PipelineSettings {
+    /// Budget for records that wait for their acknowledgement, overhead included.
+    pub in_flight_bytes_max: usize,
+    /// The same, as a count.
+    pub in_flight_records_max: usize,
+    /// How long SIGTERM waits for a commit boundary and its acknowledgements.
+    pub drain_timeout_ms: u64,
+}
+
+/// The admin listener: `/livez`, `/readyz`, `/metrics`.
+#[derive(Debug, Clone)]
+pub struct AdminSettings {
+    /// Address to listen on; loopback by default.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// A `tracing` filter: `info`, or `info,outbox_relay::kafka=debug`.
+    pub filter: String,
+    /// One JSON object a line, or text for people.
+    pub format: LogFormat,
+}
+
+/// The two shapes of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Database roles. They belong to the whole server, so every installation can name its own.
+#[derive(Debug, Clone)]
+pub struct RoleSettings {
+    /// May insert into the outbox and nothing else. A group role, without login.
+    pub application: String,
+    /// May read the outbox and the relay's own tables. A group role, without login.
+    pub operator: String,
+}

@@ -1,0 +1,72 @@
+//! For the tests of this folder: a configuration that is put together and loaded.
+
+use std::path::PathBuf;
+
+use super::{ConfigErrors, Loaded, Sources, load};
+
+#[derive(Default)]
+pub(crate) struct Trial {
+    text: Option<String>,
+    sources: Sources,
+}
+
+impl Trial {
+    /// Without a file.
+    pub(crate) fn empty() -> Self {
+        Self::default()
+    }
+
+    /// With this file.
+    pub(crate) fn of(text: &str) -> Self {
+        Self {
+            text: Some(text.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// With a file that gives what is required.
+    pub(crate) fn minimal() -> Self {
+        Self::of("postgres.database = 'shop'\nkafka.bootstrap_servers = 'b:9092'")
+    }
+
+    /// More lines at the end of the file.
+    pub(crate) fn and(mut self, text: &str) -> Self {
+        let before = self.text.take().unwrap_or_default();
+        self.text = Some(format!("{before}\n{text}"));
+        self
+    }
+
+    /// A file that is there already.
+    pub(crate) fn with_file(mut self, path: &str) -> Self {
+        self.sources.file = Some(PathBuf::from(path));
+        self
+    }
+
+    /// A variable, without its prefix.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.sources
+            .environment
+            .push((format!("OUTBOX_RELAY_{name}"), value.to_owned()));
+        self
+    }
+
+    /// What stands behind a `--set`.
+    pub(crate) fn flag(mut self, flag: &str) -> Self {
+        self.sources.flags.push(flag.to_owned());
+        self
+    }
+
+    pub(crate) fn load(mut self) -> Result<Loaded, ConfigErrors> {
+        let folder = tempfile::tempdir().expect("a folder");
+        if let Some(text) = &self.text {
+            let path = folder.path().join("relay.toml");
+            std::fs::write(&path, text).expect("written");
+            self.sources.file = Some(path);
+        }
+        load(&self.sources)
+    }
+
+    pub(crate) fn errors(self) -> ConfigErrors {
+        self.load().expect_err("errors")
+    }
+}

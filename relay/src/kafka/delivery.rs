@@ -1,0 +1,382 @@
+//! Keeps records flowing to Kafka in order, and stops, clears and rebuilds when one of them fails.
+//!
+//! ```text
+//!            first failed report                every ticket reported
+//!  Flowing ─────────────────────► Clearing ───────────────────────────► Waiting
+//!     ▲                          (purged)                                  │ backoff is over
+//!     └────────────────────── new producer, everything sent again ─────────┘
+//! ```
+//!
+//! A failed or purged report carries its record, so the line is rebuilt from the reports in the ledger's order, and the
+//! slot is not read again. A broker refuses whole batches: after a refusal the records go out one a batch, until the
+//! one that is refused alone is known.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use outbox_decoder::{Envelope, Timestamp};
+use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Headers, OwnedMessage};
+
+use crate::backoff::Backoff;
+use crate::clock::unix_seconds;
+use crate::config::{KafkaSettings, PipelineSettings, SecretError};
+use crate::fault::{Fault, FaultKind};
+use crate::kafka::policy;
+use crate::kafka::producer::{NotTaken, Producer};
+use crate::kafka::properties::{Batching, client_config};
+use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
+use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
+use crate::telemetry::{Condition, Health, Metrics, Part};
+
+/// Why a record cannot be sent at all.
+pub type Refusal = Fault;
+
+/// The producer and what happens around it when it fails.
+pub struct Delivery {
+    kafka: KafkaSettings,
+    limits: PipelineSettings,
+    reports: Arc<Reports>,
+    container: Taken,
+    state: State,
+    backoff: Backoff,
+    /// Events that committed until then may have been published by a relay that could not say goodbye.
+    replayed_until: Option<Timestamp>,
+    /// What stopped the line, until the newest record sent again is acknowledged.
+    blamed_until: Option<Ticket>,
+    metrics: Arc<Metrics>,
+    health: Health,
+}
+
+enum State {
+    Flowing {
+        producer: Producer,
+        batching: Batching,
+        is_fatal: bool,
+    },
+    Clearing {
+        /// Kept until its last report has come.
+        _producer: Producer,
+        batching: Batching,
+        failed: Vec<Failed>,
+    },
+    Waiting {
+        batching: Batching,
+        failed: Vec<Failed>,
+        until: Instant,
+    },
+}
+
+impl Delivery {
+    /// Starts a producer. It connects by itself; nothing here waits for a broker.
+    ///
+    /// # Errors
+    /// librdkafka does not accept the configuration, or a secret's file cannot be read.
+    pub fn start(
+        kafka: &KafkaSettings,
+        limits: &PipelineSettings,
+        metrics: Arc<Metrics>,
+        health: Health,
+    ) -> Result<Self, StartError> {
+        let reports = Arc::<Reports>::default();
+        let producer = start_producer(kafka, limits, Batching::Full, &reports)?;
+        Ok(Self {
+            kafka: kafka.clone(),
+            limits: limits.clone(),
+            reports,
+            container: Taken::default(),
+            state: State::Flowing {
+                producer,
+                batching: Batching::Full,
+                is_fatal: false,
+            },
+            backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
+            replayed_until: None,
+            blamed_until: None,
+            metrics,
+            health,
+        })
+    }
+
+    /// Counts events that committed until then as possible duplicates.
+    pub const fn expect_replay(&mut self, until: Option<Timestamp>) {
+        self.replayed_until = until;
+    }
+
+    /// Waits until there may be something for [`Delivery::turn`] to do.
+    pub async fn reports_arrived(&self) {
+        self.reports.arrived().await;
+    }
+
+    /// Whether new records can be taken.
+    pub const fn is_flowing(&self) -> bool {
+        matches!(
+            self.state,
+            State::Flowing {
+                batching: Batching::Full,
+                is_fatal: false,
+                ..
+            }
+        )
+    }
+
+    /// Takes the reports that have come and goes on to whatever they lead to.
+    pub fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) {
+        let mut taken = std::mem::take(&mut self.container);
+        self.reports.take(&mut taken);
+        self.acknowledge(pipeline, &taken);
+        let failed = std::mem::take(&mut taken.failed);
+        self.container = taken;
+        self.note_failures(failed);
+        self.advance(pipeline, now);
+        self.show_condition(pipeline);
+    }
+
+    fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken) {
+        for &(ticket, at) in &taken.acknowledged {
+            if let Some(committed_at) = pipeline.acknowledge(ticket) {
+                let waited_s = unix_seconds(at) - unix_seconds(committed_at);
+                self.metrics.commit_to_ack.observe(waited_s.max(0.0));
+                self.metrics.last_acknowledged_commit.set(unix_seconds(committed_at));
+            }
+        }
+        self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
+    }
+
+    fn note_failures(&mut self, arrived: Vec<Failed>) {
+        for failed in &arrived {
+            self.metrics
+                .publish_failures
+                .with_label_values(&[policy::error_type(failed.code)])
+                .inc();
+        }
+        match &mut self.state {
+            State::Clearing { failed, .. } => failed.extend(arrived),
+            State::Flowing { is_fatal: false, .. } if arrived.is_empty() => {}
+            State::Flowing { .. } => self.stop_the_line(arrived),
+            State::Waiting { .. } => assert!(arrived.is_empty(), "a report came after every ticket had reported"),
+        }
+    }
+
+    fn stop_the_line(&mut self, failed: Vec<Failed>) {
+        let waiting = State::Waiting {
+            batching: Batching::Full,
+            failed: Vec::new(),
+            until: Instant::now(),
+        };
+        if let State::Flowing { producer, batching, .. } = std::mem::replace(&mut self.state, waiting) {
+            producer.purge();
+            self.state = State::Clearing {
+                _producer: producer,
+                batching,
+                failed,
+            };
+        }
+    }
+
+    fn advance(&mut self, pipeline: &Pipeline, now: Instant) {
+        let in_flight = pipeline.ledger().in_flight_records();
+        match &mut self.state {
+            State::Clearing { failed, batching, .. } if failed.len() == in_flight => {
+                let (failed, batching) = (std::mem::take(failed), *batching);
+                self.plan_retry(failed, batching, now);
+            }
+            State::Waiting {
+                failed,
+                batching,
+                until,
+            } if now >= *until => {
+                let (failed, batching) = (std::mem::take(failed), *batching);
+                self.rebuild(failed, batching, now);
+            }
+            State::Flowing {
+                batching: Batching::Isolating,
+                ..
+            } if in_flight == 0 => {
+                self.rebuild(Vec::new(), Batching::Full, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Every record in flight has come back. Decides what is to blame and when to try again.
+    fn plan_retry(&mut self, mut failed: Vec<Failed>, batching: Batching, now: Instant) {
+        let cause = failed
+            .iter()
+            .find(|failed| !policy::is_consequence(failed.code))
+            .map(|failed| {
+                let about = match batching {
+                    Batching::Full => format!("records of topic {}", failed.record.topic()),
+                    Batching::Isolating => describe(&failed.record),
+                };
+                policy::delivery_fault(failed.code, &about)
+            });
+        let cause = cause.unwrap_or_else(|| policy::delivery_fault(RDKafkaErrorCode::Fatal, "records"));
+        failed.sort_unstable_by_key(|failed| failed.ticket);
+        let narrowing = cause.kind == FaultKind::EventDefect && batching == Batching::Full;
+        let next = if cause.kind == FaultKind::EventDefect {
+            Batching::Isolating
+        } else {
+            Batching::Full
+        };
+        self.blamed_until = failed.last().map(|failed| failed.ticket);
+        let until = if narrowing {
+            tracing::info!(
+                code = cause.code,
+                "{}; sending the batch record by record to find which",
+                cause.message
+            );
+            now
+        } else {
+            self.health.set(Part::Line, Condition::Down(cause));
+            now + self.backoff.next_wait()
+        };
+        self.state = State::Waiting {
+            batching: next,
+            failed,
+            until,
+        };
+    }
+
+    /// A new producer, and everything that failed once more, in the ledger's order.
+    fn rebuild(&mut self, failed: Vec<Failed>, batching: Batching, now: Instant) {
+        let producer = match start_producer(&self.kafka, &self.limits, batching, &self.reports) {
+            Ok(producer) => producer,
+            Err(error) => {
+                tracing::warn!("no new producer could be made, trying again: {error}");
+                self.state = State::Waiting {
+                    batching,
+                    failed,
+                    until: now + self.backoff.next_wait(),
+                };
+                return;
+            }
+        };
+        if !failed.is_empty() {
+            self.metrics.producer_rebuilds.inc();
+        }
+        for failed in &failed {
+            let taken = producer.send_again(failed.ticket, &failed.record);
+            assert_eq!(
+                taken,
+                Ok(()),
+                "a record that the producer took before was not taken again"
+            );
+            self.metrics.events_published.inc();
+            if failed.code == RDKafkaErrorCode::PurgeInflight || failed.code == RDKafkaErrorCode::MessageTimedOut {
+                self.metrics.possible_duplicates.inc();
+            }
+        }
+        self.state = State::Flowing {
+            producer,
+            batching,
+            is_fatal: false,
+        };
+    }
+
+    /// Shows how the brokers are.
+    pub fn show_brokers(&self) {
+        match self.reports.brokers() {
+            Brokers::Unknown => {}
+            Brokers::Up => self.health.set(Part::Kafka, Condition::Up),
+            Brokers::Down(fault) => self.health.set(Part::Kafka, Condition::Down(fault)),
+        }
+    }
+
+    fn show_condition(&mut self, pipeline: &Pipeline) {
+        self.show_brokers();
+        let Some(newest_sent_again) = self.blamed_until else {
+            return;
+        };
+        let is_over = pipeline
+            .ledger()
+            .unacknowledged()
+            .next()
+            .is_none_or(|oldest| oldest > newest_sent_again);
+        if is_over {
+            self.blamed_until = None;
+            self.backoff.reset();
+            self.health.set(Part::Line, Condition::Up);
+        }
+    }
+
+    /// When [`Delivery::turn`] is due even though no report arrives.
+    pub const fn next_attempt(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl Sink for Delivery {
+    type Refusal = Refusal;
+
+    fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
+        let State::Flowing {
+            producer,
+            batching: Batching::Full,
+            is_fatal,
+        } = &mut self.state
+        else {
+            return Err(SendError::Full);
+        };
+        match producer.send(ticket, envelope) {
+            Ok(()) => {
+                self.metrics.events_published.inc();
+                if self.replayed_until.is_some_and(|until| envelope.committed_at <= until) {
+                    self.metrics.possible_duplicates.inc();
+                }
+                Ok(())
+            }
+            Err(NotTaken::Full) => Err(SendError::Full),
+            Err(NotTaken::Fatal) => {
+                *is_fatal = true;
+                Err(SendError::Full)
+            }
+            Err(NotTaken::Record(code)) => {
+                let id = String::from_utf8_lossy(envelope.idempotency_key.as_bytes()).into_owned();
+                let bytes = envelope.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
+                let about = format!("event {id} ({bytes} bytes) for topic {}", envelope.topic);
+                Err(SendError::Refused(policy::delivery_fault(code, &about)))
+            }
+        }
+    }
+}
+
+/// Why a producer cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// librdkafka does not accept the configuration.
+    #[error("librdkafka does not accept the configuration: {0}")]
+    Configuration(#[from] KafkaError),
+    /// A secret's file cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+fn start_producer(
+    kafka: &KafkaSettings,
+    limits: &PipelineSettings,
+    batching: Batching,
+    reports: &Arc<Reports>,
+) -> Result<Producer, StartError> {
+    let config = client_config(kafka, limits, batching)?;
+    Ok(Producer::start(&config, Arc::clone(reports))?)
+}
+
+/// Names a record without its content.
+fn describe(record: &OwnedMessage) -> String {
+    let header = |name| {
+        let value = record.headers()?.iter().find(|header| header.key == name)?.value?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    };
+    let id = header("id").unwrap_or_default();
+    let position = header("position").unwrap_or_default();
+    let bytes = record.payload().map_or(0, <[u8]>::len);
+    format!(
+        "event {id} (position {position}, {bytes} bytes) for topic {}",
+        record.topic()
+    )
+}

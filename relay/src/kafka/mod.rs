@@ -1,0 +1,11 @@
+//! The Kafka side: a producer that keeps order, reads every delivery report, and stops at the first that failed.
+//!
+//! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
+
+mod delivery;
+mod policy;
+mod producer;
+mod properties;
+mod reports;
+
+pub use delivery::{Delivery, Refusal, StartError};

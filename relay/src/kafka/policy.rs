@@ -1,0 +1,172 @@
+//! What each of Kafka's errors means for the line.
+//!
+//! Source: librdkafka `INTRODUCTION.md` and `rd_kafka_err_action`; those that it retries itself never come here.
+//! An error that is not in the table is transient: tried again for ever, never a reason to lose an event.
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use crate::fault::{Fault, FaultKind};
+
+/// A row of the table: codes, kind, name, what to do next.
+type Row = (&'static [Code], FaultKind, &'static str, &'static str);
+
+const TABLE: [Row; 8] = [
+    (
+        &[
+            Code::UnknownTopicOrPartition,
+            Code::UnknownTopic,
+            Code::UnknownPartition,
+        ],
+        FaultKind::Environment,
+        "topic_missing",
+        "create the topic, or correct the outbox's topic template; the relay goes on by itself",
+    ),
+    (
+        &[Code::TopicAuthorizationFailed],
+        FaultKind::Environment,
+        "topic_not_authorized",
+        "allow the relay's principal to WRITE and DESCRIBE the topic; the relay goes on by itself",
+    ),
+    (
+        &[
+            Code::ClusterAuthorizationFailed,
+            Code::TransactionalIdAuthorizationFailed,
+        ],
+        FaultKind::Environment,
+        "cluster_not_authorized",
+        "allow the relay's principal IDEMPOTENT_WRITE on the cluster; the relay goes on by itself",
+    ),
+    (
+        &[Code::SaslAuthenticationFailed, Code::Authentication],
+        FaultKind::Environment,
+        "kafka_authentication_failed",
+        "correct the SASL properties under kafka.properties; the relay goes on by itself once they are valid",
+    ),
+    (
+        &[
+            Code::InvalidRequiredAcks,
+            Code::UnsupportedVersion,
+            Code::UnsupportedSASLMechanism,
+        ],
+        FaultKind::Environment,
+        "kafka_unsupported",
+        "the brokers cannot do what the relay needs; see the supported versions in the README",
+    ),
+    (
+        &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
+        FaultKind::EventDefect,
+        "record_too_large",
+        "raise the topic's max.message.bytes (and kafka.properties \"message.max.bytes\" above 1000000); \
+         the relay goes on by itself",
+    ),
+    (
+        &[
+            Code::InvalidRecord,
+            Code::PolicyViolation,
+            Code::UnsupportedForMessageFormat,
+            Code::InvalidTimestamp,
+            Code::InvalidDifferentRecord,
+        ],
+        FaultKind::EventDefect,
+        "record_refused",
+        "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
+         the relay goes on by itself once the brokers accept the record",
+    ),
+    (
+        &[Code::InvalidTopic],
+        FaultKind::EventDefect,
+        "topic_invalid",
+        "correct the outbox's topic template or the row's aggregate type",
+    ),
+];
+
+/// The fault that a delivery error means.
+pub(super) fn delivery_fault(code: Code, about: &str) -> Fault {
+    let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
+    let (kind, name, hint) = row.map_or(
+        (
+            FaultKind::Transient,
+            "delivery_failed",
+            "nothing: the relay tries again for ever; look at the brokers if this lasts",
+        ),
+        |&(_, kind, name, hint)| (kind, name, hint),
+    );
+    Fault {
+        kind,
+        code: name,
+        message: format!("Kafka did not take {about}: {code}"),
+        hint: hint.to_owned(),
+    }
+}
+
+/// The name of a delivery error: a bounded set, used as a metric label.
+pub(super) fn error_type(code: Code) -> &'static str {
+    match code {
+        Code::PurgeQueue | Code::PurgeInflight => "purged",
+        Code::Fatal | Code::GaplessGuarantee => "line_stopped",
+        code => TABLE
+            .iter()
+            .find(|(codes, ..)| codes.contains(&code))
+            .map_or("delivery_failed", |&(_, _, name, _)| name),
+    }
+}
+
+/// Errors that follow from an earlier one and are never the cause themselves.
+pub(super) const fn is_consequence(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Fatal | Code::GaplessGuarantee | Code::PurgeQueue | Code::PurgeInflight
+    )
+}
+
+/// The fault that an error of the whole client means; `None` for one that concerns a single broker or passes.
+pub(super) fn broker_fault(code: Option<Code>, reason: &str) -> Option<Fault> {
+    match code? {
+        Code::AllBrokersDown => Some(Fault::transient(
+            "kafka_unreachable",
+            format!("no Kafka broker is reachable: {reason}"),
+            "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
+        )),
+        code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
+            Some(delivery_fault(code, &format!("the connection ({reason})")))
+        }
+        Code::SSL => Some(Fault::environment(
+            "kafka_tls_failed",
+            format!("TLS to Kafka failed: {reason}"),
+            "check the ssl.* properties under kafka.properties and the brokers' certificates",
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_nobody_listed_is_transient() {
+        let fault = delivery_fault(Code::NotEnoughReplicas, "a record");
+        assert_eq!((fault.kind, fault.code), (FaultKind::Transient, "delivery_failed"));
+    }
+
+    #[test]
+    fn an_operators_mistake_is_never_an_events_defect() {
+        for code in [
+            Code::UnknownTopicOrPartition,
+            Code::UnknownTopic,
+            Code::TopicAuthorizationFailed,
+        ] {
+            assert_eq!(delivery_fault(code, "x").kind, FaultKind::Environment, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn no_code_stands_in_two_rows() {
+        for (row, (codes, ..)) in TABLE.iter().enumerate() {
+            for code in *codes {
+                let rows = TABLE.iter().filter(|(codes, ..)| codes.contains(code)).count();
+                assert_eq!(rows, 1, "{code:?} of row {row}");
+            }
+        }
+    }
+}

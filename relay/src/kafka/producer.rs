@@ -1,0 +1,128 @@
+//! One librdkafka producer and the thread that polls it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use outbox_decoder::Envelope;
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage, Timestamp};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
+
+use crate::kafka::reports::{Callbacks, Reports};
+use crate::pipeline::Ticket;
+
+const POLL_MS: u64 = 100;
+const BROKER_CHECK_MS: u64 = 1000;
+
+/// A producer. Dropping it purges what it still holds; the poll thread then ends by itself.
+pub(super) struct Producer {
+    client: Arc<BaseProducer<Callbacks>>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Why librdkafka did not take a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NotTaken {
+    /// Its queue is full.
+    Full,
+    /// The producer is beyond repair; its records come back as failed.
+    Fatal,
+    /// This record, for this reason.
+    Record(RDKafkaErrorCode),
+}
+
+impl Producer {
+    pub(super) fn start(config: &ClientConfig, reports: Arc<Reports>) -> Result<Self, KafkaError> {
+        let client: BaseProducer<_> = config.create_with_context(Callbacks(Arc::clone(&reports)))?;
+        let client = Arc::new(client);
+        let stopping = Arc::new(AtomicBool::new(false));
+        let polled = Arc::clone(&client);
+        let until = Arc::clone(&stopping);
+        thread::Builder::new()
+            .name("kafka-poll".to_owned())
+            .spawn(move || poll(&polled, &until, &reports))
+            .map_err(|error| KafkaError::ClientCreation(format!("no thread for its events: {error}")))?;
+        Ok(Self { client, stopping })
+    }
+
+    pub(super) fn send(&self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
+        let mut headers = OwnedHeaders::new_with_capacity(envelope.header_count());
+        envelope.for_each_header(|key, value| {
+            headers = std::mem::take(&mut headers).insert(Header {
+                key,
+                value: Some(value),
+            });
+        });
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(envelope.topic.as_str(), opaque(ticket))
+            .headers(headers)
+            .timestamp(envelope.timestamp_ms());
+        record.key = envelope.key.as_ref().map(outbox_decoder::Text::as_bytes);
+        record.payload = envelope.payload.as_ref().map(outbox_decoder::Text::as_bytes);
+        self.client.send(record).map_err(|(error, _)| not_taken(&error))
+    }
+
+    /// Sends a record that failed or was purged, as it was.
+    pub(super) fn send_again(&self, ticket: Ticket, message: &OwnedMessage) -> Result<(), NotTaken> {
+        let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic(), opaque(ticket));
+        record.headers = message.headers().cloned();
+        record.key = message.key();
+        record.payload = message.payload();
+        record.timestamp = match message.timestamp() {
+            Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => Some(milliseconds),
+            Timestamp::NotAvailable => None,
+        };
+        self.client.send(record).map_err(|(error, _)| not_taken(&error))
+    }
+
+    /// Gives up everything that is queued or in flight: each record comes back as a failed report.
+    pub(super) fn purge(&self) {
+        self.client.purge(PurgeConfig::default().queue().inflight());
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+/// The thread holds the last reference: dropping a producer flushes for up to half a second, which the loop must not
+/// wait for.
+fn poll(client: &BaseProducer<Callbacks>, stopping: &AtomicBool, reports: &Reports) {
+    let mut checked: Option<Instant> = None;
+    while !stopping.load(Ordering::Acquire) {
+        client.poll(Duration::from_millis(POLL_MS));
+        let due = checked.is_none_or(|checked| checked.elapsed() >= Duration::from_millis(BROKER_CHECK_MS));
+        if due && !reports.are_brokers_up() {
+            checked = Some(Instant::now());
+            if client
+                .client()
+                .fetch_metadata(None, Duration::from_millis(BROKER_CHECK_MS))
+                .is_ok()
+            {
+                reports.brokers_answered();
+            }
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "an opaque is a pointer, and pointers have 64 bits here"
+)]
+const fn opaque(ticket: Ticket) -> usize {
+    const { assert!(size_of::<usize>() == size_of::<u64>()) };
+    ticket.as_u64() as usize
+}
+
+fn not_taken(error: &KafkaError) -> NotTaken {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::QueueFull) => NotTaken::Full,
+        Some(RDKafkaErrorCode::Fatal | RDKafkaErrorCode::GaplessGuarantee) => NotTaken::Fatal,
+        Some(code) => NotTaken::Record(code),
+        None => NotTaken::Record(RDKafkaErrorCode::Unknown),
+    }
+}

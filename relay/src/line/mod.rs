@@ -1,0 +1,222 @@
+//! The line: from the slot to the brokers, kept up over lost connections, stopped at a commit boundary.
+//!
+//! This is the edge around the pure pipeline: it owns the clock, the connections and the producer, and moves values
+//! from one to the next. What is decided is decided in [`crate::pipeline`].
+
+mod confirm;
+mod figures;
+mod stream;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outbox_decoder::OutboxTable;
+use outbox_decoder::outbox::OutboxDecoder;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::backoff::Backoff;
+use crate::config::Settings;
+use crate::fault::Fault;
+use crate::kafka::Delivery;
+use crate::pipeline::{Limits, Pipeline};
+use crate::postgres::{Identity, Session, open_session};
+use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
+
+pub use confirm::Confirmation;
+
+/// How often the line looks after what no event wakes it for.
+const TICK: Duration = Duration::from_millis(100);
+/// A standby asks for the slot this often.
+const STANDBY_WAIT: Duration = Duration::from_secs(1);
+
+/// How a line ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything taken is acknowledged and confirmed: nothing repeats after a restart.
+    Drained,
+    /// It was stopped before that; what was in flight repeats. Nothing is lost.
+    Undrained {
+        /// Records without an acknowledgement.
+        in_flight: usize,
+    },
+}
+
+/// Everything that lives longer than one connection.
+pub struct Line {
+    settings: Arc<Settings>,
+    metrics: Arc<Metrics>,
+    health: Health,
+    heartbeat: Heartbeat,
+    shutdown: watch::Receiver<bool>,
+    delivery: Delivery,
+    pipeline: Option<(Identity, Pipeline)>,
+}
+
+impl Line {
+    /// A line that has not started.
+    pub fn new(
+        settings: Arc<Settings>,
+        metrics: Arc<Metrics>,
+        health: Health,
+        heartbeat: Heartbeat,
+        shutdown: watch::Receiver<bool>,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            settings,
+            metrics,
+            health,
+            heartbeat,
+            shutdown,
+            delivery,
+            pipeline: None,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub async fn run(mut self) -> Outcome {
+        let postgres = &self.settings.postgres;
+        let mut backoff = Backoff::new(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
+        loop {
+            let Some(session) = self.connect(&mut backoff).await else {
+                return self.undrained();
+            };
+            match self.stream(session, &mut backoff).await {
+                stream::End::Drained => return Outcome::Drained,
+                stream::End::Undrained => return self.undrained(),
+                stream::End::Lost(fault) => {
+                    self.metrics.reconnects.with_label_values(&["postgres"]).inc();
+                    let wait = self.note(fault, &mut backoff);
+                    if self.pass(wait).await.is_none() {
+                        return self.undrained();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries until a session is open; `None` when the relay is to stop.
+    async fn connect(&mut self, backoff: &mut Backoff) -> Option<Session> {
+        loop {
+            let settings = Arc::clone(&self.settings);
+            let opened = self.meanwhile(async move { open_session(&settings).await }).await?;
+            match opened {
+                Ok(session) => return Some(session),
+                Err(fault) => {
+                    let wait = self.note(fault, backoff);
+                    self.pass(wait).await?;
+                }
+            }
+        }
+    }
+
+    async fn stream(&mut self, session: Session, backoff: &mut Backoff) -> stream::End {
+        let identity = session.identity.clone();
+        if self.prepare_pipeline(&identity).await.is_none() {
+            return stream::End::Undrained;
+        }
+        if let Some(known) = &session.known {
+            self.delivery.expect_replay(known.replayed_until());
+        }
+        let started = session.start(&self.settings).await;
+        let (stream, control) = match started {
+            Ok(started) => started,
+            Err(fault) => return stream::End::Lost(fault),
+        };
+        backoff.reset();
+        self.health.set(Part::Postgres, Condition::Up);
+        stream::Streaming::new(self, stream, control, identity).run().await
+    }
+
+    /// The pipeline for this server: the same one after a lost connection, so that nothing is published twice; a new
+    /// one when the server has another history, after everything of the old one is acknowledged.
+    async fn prepare_pipeline(&mut self, identity: &Identity) -> Option<()> {
+        while let Some((known, pipeline)) = &mut self.pipeline {
+            let same = (known.system_identifier, known.timeline) == (identity.system_identifier, identity.timeline);
+            if same {
+                pipeline.begin_connection();
+                return Some(());
+            }
+            if pipeline.ledger().in_flight_records() == 0 {
+                break;
+            }
+            self.pass(TICK).await?;
+        }
+        let decoder = OutboxDecoder::new(tables(&self.settings), identity.system_identifier);
+        let pipeline = &self.settings.pipeline;
+        let limits = Limits {
+            in_flight_bytes_max: pipeline.in_flight_bytes_max,
+            in_flight_records_max: pipeline.in_flight_records_max,
+        };
+        let pipeline = Pipeline::new(decoder, limits, self.settings.postgres.frame_bytes_max);
+        self.pipeline = Some((identity.clone(), pipeline));
+        Some(())
+    }
+
+    /// Shows a fault of the connection and says how long to wait.
+    fn note(&self, fault: Fault, backoff: &mut Backoff) -> Duration {
+        if fault.code == "slot_active" {
+            self.health.set(Part::Postgres, Condition::Standby);
+            return STANDBY_WAIT;
+        }
+        self.health.set(Part::Postgres, Condition::Down(fault));
+        backoff.next_wait()
+    }
+
+    async fn pass(&mut self, wait: Duration) -> Option<()> {
+        self.meanwhile(tokio::time::sleep(wait)).await
+    }
+
+    /// Waits for something while deliveries go on; `None` when the relay is to stop.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                () = stop_asked(&mut self.shutdown) => return None,
+                _ = tick.tick() => {
+                    self.heartbeat.beat();
+                    if let Some((_, pipeline)) = &mut self.pipeline {
+                        self.delivery.turn(pipeline, Instant::now());
+                        figures::show(&self.metrics, pipeline);
+                    } else {
+                        self.delivery.show_brokers();
+                    }
+                }
+                done = &mut work => return Some(done),
+            }
+        }
+    }
+
+    fn undrained(&self) -> Outcome {
+        let in_flight = self
+            .pipeline
+            .as_ref()
+            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
+        Outcome::Undrained { in_flight }
+    }
+}
+
+/// Waits until the relay is to stop.
+async fn stop_asked(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that nobody is left who could ask.
+    if shutdown.wait_for(|&stop| stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn tables(settings: &Settings) -> Vec<OutboxTable> {
+    let outboxes = settings.outbox.values().cloned();
+    outboxes
+        .map(|outbox| OutboxTable {
+            schema: outbox.schema,
+            table: outbox.table,
+            columns: outbox.columns,
+            topic: outbox.topic,
+            metadata_headers: outbox.metadata_headers,
+        })
+        .collect()
+}

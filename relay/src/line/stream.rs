@@ -1,0 +1,400 @@
+//! One connection's streaming: read, feed, confirm, until it is lost or drained.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use outbox_decoder::stream::Frame;
+use postgres_protocol::message::backend::Message;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Line, TICK, figures, stop_asked};
+use crate::clock;
+use crate::fault::Fault;
+use crate::line::confirm::Confirmation;
+use crate::pipeline::{Defect, DefectCause, Pipeline, Stop, Until};
+use crate::postgres::{
+    Advisory, Control, Identity, PostgresError, ReplicationStream, ServerError, fault, notice_fault, slot_figures,
+};
+use crate::telemetry::{Condition, Part, lsn_bytes};
+
+/// How long a server that shuts down may wait for acknowledgements. It waits for ever if nobody leaves.
+const LEAVE_AFTER: Duration = Duration::from_secs(2);
+/// The server is asked this often how its slot is.
+const SLOT_FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// A row that cannot be published is tried again this often.
+const DEFECT_RETRY: Duration = Duration::from_secs(5);
+/// How long the last write to the advisory row may take when the relay stops.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How streaming ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The connection is gone, or was given up.
+    Lost(Fault),
+    /// Everything is confirmed.
+    Drained,
+    /// The time to drain was over.
+    Undrained,
+}
+
+/// Why nothing is read at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// The budget or the producer is full.
+    Full,
+    /// The next row cannot be published; tried again then.
+    Defect(Instant),
+    /// Draining, and at the commit boundary.
+    Boundary,
+}
+
+pub(super) struct Streaming<'l> {
+    line: &'l mut Line,
+    stream: ReplicationStream,
+    control: Control,
+    advisory: Advisory,
+    confirmation: Confirmation,
+    pause: Option<Pause>,
+    heard_at: Instant,
+    drain_until: Option<Instant>,
+    leave_at: Option<(Instant, Fault)>,
+    figures_at: Option<Instant>,
+}
+
+impl<'l> Streaming<'l> {
+    pub(super) fn new(line: &'l mut Line, stream: ReplicationStream, control: Control, identity: Identity) -> Self {
+        let postgres = &line.settings.postgres;
+        let now = Instant::now();
+        Self {
+            advisory: Advisory::new(postgres.slot.clone(), identity),
+            confirmation: Confirmation::new(postgres.status_interval_ms, postgres.wal_sender_timeout_ms, now),
+            line,
+            stream,
+            control,
+            pause: None,
+            heard_at: now,
+            drain_until: None,
+            leave_at: None,
+            figures_at: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> End {
+        match self.stream().await {
+            Err(end) => end,
+            Ok(()) => self.say_goodbye().await,
+        }
+    }
+
+    /// Streams until everything is drained.
+    async fn stream(&mut self) -> Result<(), End> {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.feed().await?;
+            if self.is_drained() {
+                return Ok(());
+            }
+            let (is_draining, is_leaving) = (self.drain_until.is_some(), self.leave_at.is_some());
+            let (wants_bytes, wants_reports) = (self.pause.is_none(), self.wants_reports());
+            // In this order: what must never be late comes first. Reports only wake the loop when something waits for
+            // them; otherwise the tick collects them, because each wake-up costs.
+            tokio::select! {
+                biased;
+                () = stop_asked(&mut self.line.shutdown), if !is_draining => self.begin_drain(),
+                _ = tick.tick() => self.tick().await?,
+                () = self.line.delivery.reports_arrived(), if wants_reports => self.turn(),
+                error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
+                read = self.stream.read(), if wants_bytes => {
+                    read.map_err(|error| self.lost(&error))?;
+                    self.heard_at = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Gives the pipeline what was read, until it needs more or must pause.
+    async fn feed(&mut self) -> Result<(), End> {
+        while self.may_feed() {
+            let until = if self.drain_until.is_some() {
+                Until::CommitBoundary
+            } else {
+                Until::Exhausted
+            };
+            let Line {
+                pipeline: Some((_, pipeline)),
+                delivery,
+                ..
+            } = &mut *self.line
+            else {
+                return Ok(());
+            };
+            let fed = pipeline.feed(self.stream.buffer(), until, delivery);
+            let (consumed, asked) = (fed.consumed, fed.reply_requested);
+            let (pause, control) = match fed.stop {
+                Stop::Starved => (None, None),
+                Stop::Full => (Some(Pause::Full), None),
+                Stop::CommitBoundary => (Some(Pause::Boundary), None),
+                Stop::Control(frame) => (None, Some(owned(frame))),
+                Stop::Defect(defect) => {
+                    self.line.health.set(Part::Row, Condition::Down(defect_fault(defect)));
+                    (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
+                }
+                Stop::Broken(error) => return Err(self.lost(&error.into())),
+            };
+            if consumed > 0 && !matches!(pause, Some(Pause::Defect(_))) {
+                self.line.health.set(Part::Row, Condition::Up);
+            }
+            self.stream.consume(consumed);
+            if asked {
+                self.send_status(true).await?;
+            }
+            let is_over = control.is_none();
+            if let Some(frame) = control {
+                self.control_frame(frame)?;
+            }
+            self.pause = pause;
+            if is_over {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// After a full budget a quarter of it must be free: going on for every single acknowledgement costs more than it
+    /// gains.
+    fn may_feed(&self) -> bool {
+        match self.pause {
+            None => true,
+            Some(Pause::Boundary) => false,
+            Some(Pause::Defect(until)) => Instant::now() >= until,
+            Some(Pause::Full) => self.line.delivery.is_flowing() && self.has_room(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let Some((_, pipeline)) = &self.line.pipeline else {
+            return false;
+        };
+        let limits = &self.line.settings.pipeline;
+        pipeline.ledger().in_flight_bytes() <= limits.in_flight_bytes_max / 4 * 3
+            && pipeline.ledger().in_flight_records() <= limits.in_flight_records_max / 4 * 3
+    }
+
+    const fn wants_reports(&self) -> bool {
+        self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing()
+    }
+
+    fn turn(&mut self) {
+        if let Some((_, pipeline)) = &mut self.line.pipeline {
+            self.line.delivery.turn(pipeline, Instant::now());
+        }
+    }
+
+    async fn tick(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        self.line.heartbeat.beat();
+        self.turn();
+        if let Some((_, pipeline)) = &self.line.pipeline {
+            figures::show(&self.line.metrics, pipeline);
+        }
+        self.send_status(false).await?;
+        self.remember(now);
+        self.ask_for_slot_figures(now);
+        if self
+            .drain_until
+            .is_some_and(|until| now >= until || self.can_never_drain())
+        {
+            return Err(End::Undrained);
+        }
+        if let Some((at, fault)) = &self.leave_at
+            && (now >= *at || self.is_idle())
+        {
+            return Err(End::Lost(fault.clone()));
+        }
+        // While the relay itself does not read, silence is its own doing.
+        if self.pause.is_some() {
+            self.heard_at = now;
+        } else if self.confirmation.is_overdue(self.heard_at, now) {
+            return Err(self.lost(&PostgresError::TimedOut {
+                what: "a sign of life from the server",
+                timeout_ms: self.line.settings.postgres.wal_sender_timeout_ms,
+            }));
+        }
+        Ok(())
+    }
+
+    async fn send_status(&mut self, asked: bool) -> Result<(), End> {
+        let Some((_, pipeline)) = &mut self.line.pipeline else {
+            return Ok(());
+        };
+        let progress = pipeline.progress();
+        let now = Instant::now();
+        if let Some(status) = self.confirmation.due(progress, asked, self.heard_at, now) {
+            self.stream
+                .send_status(status)
+                .await
+                .map_err(|error| self.lost(&error))?;
+            self.line.metrics.received_lsn.set(lsn_bytes(progress.received));
+            self.line.metrics.confirmed_lsn.set(lsn_bytes(progress.flushed));
+            self.line
+                .metrics
+                .last_message
+                .set(clock::unix_seconds(clock::now()) - self.heard_at.elapsed().as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// Writes the advisory row when it is due. Nobody waits for it: it decides nothing here.
+    fn remember(&mut self, now: Instant) {
+        let Some((_, pipeline)) = &self.line.pipeline else {
+            return;
+        };
+        let confirmed = self.confirmation.confirmed().min(pipeline.ledger().acknowledged_end());
+        if self.advisory.is_due(confirmed, now) {
+            let write = self.advisory.write(self.control.client(), confirmed, false, now);
+            tokio::spawn(async move {
+                if let Err(error) = write.await {
+                    tracing::warn!("the advisory row could not be written: {error}");
+                }
+            });
+        }
+    }
+
+    fn ask_for_slot_figures(&mut self, now: Instant) {
+        if self
+            .figures_at
+            .is_some_and(|at| now.duration_since(at) < SLOT_FIGURES_EVERY)
+        {
+            return;
+        }
+        self.figures_at = Some(now);
+        let (client, metrics) = (Arc::clone(self.control.client()), Arc::clone(&self.line.metrics));
+        let slot = self.line.settings.postgres.slot.clone();
+        tokio::spawn(async move {
+            match slot_figures(&client, &slot).await {
+                Ok(Some(figures)) => metrics.show_slot(&figures),
+                Ok(None) => {}
+                Err(error) => tracing::debug!("the slot's figures could not be read: {error}"),
+            }
+        });
+    }
+
+    fn begin_drain(&mut self) {
+        let drain_timeout_ms = self.line.settings.pipeline.drain_timeout_ms;
+        tracing::info!(
+            drain_timeout_ms,
+            "stopping: draining to a commit boundary; a second signal leaves at once"
+        );
+        self.line.health.set_draining();
+        self.drain_until = Some(Instant::now() + Duration::from_millis(drain_timeout_ms));
+    }
+
+    fn is_drained(&self) -> bool {
+        self.pause == Some(Pause::Boundary) && self.is_idle()
+    }
+
+    /// The open transaction has a row that cannot be published, and everything before it is acknowledged.
+    fn can_never_drain(&self) -> bool {
+        let in_flight = self
+            .line
+            .pipeline
+            .as_ref()
+            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
+        matches!(self.pause, Some(Pause::Defect(_))) && in_flight == 0
+    }
+
+    fn is_idle(&self) -> bool {
+        self.line
+            .pipeline
+            .as_ref()
+            .is_some_and(|(_, pipeline)| Pipeline::is_idle(pipeline))
+    }
+
+    /// The control connection ended: usually the server shuts down, and then its walsender waits for this relay.
+    fn server_leaves(&mut self, error: &PostgresError) {
+        let fault = fault(error, &self.line.settings.postgres);
+        tracing::info!(
+            code = fault.code,
+            "the control connection ended; leaving once all is confirmed: {error}"
+        );
+        self.leave_at = Some((Instant::now() + LEAVE_AFTER, fault));
+    }
+
+    fn control_frame(&self, mut frame: BytesMut) -> Result<(), End> {
+        let settings = &self.line.settings.postgres;
+        match Message::parse(&mut frame) {
+            Ok(Some(Message::ErrorResponse(body))) => Err(self.lost(&ServerError::from_fields(body.fields()).into())),
+            Ok(Some(Message::NoticeResponse(body))) => {
+                let notice = ServerError::from_fields(body.fields());
+                if let Some(fault) = notice_fault(&notice, settings) {
+                    return Err(End::Lost(fault));
+                }
+                tracing::warn!("PostgreSQL: {notice}");
+                Ok(())
+            }
+            Ok(Some(Message::ParameterStatus(_))) => Ok(()),
+            Ok(Some(Message::CopyDone | Message::CommandComplete(_))) => Err(self.lost(&PostgresError::Closed)),
+            Ok(_) => Err(self.lost(&PostgresError::Unexpected {
+                got: "a message that does not belong there".to_owned(),
+                wanted: "the stream",
+            })),
+            Err(error) => Err(self.lost(&error.into())),
+        }
+    }
+
+    fn lost(&self, error: &PostgresError) -> End {
+        End::Lost(fault(error, &self.line.settings.postgres))
+    }
+
+    /// Confirms the last commit, ends the stream so that the server has surely read it, and notes the clean stop.
+    async fn say_goodbye(mut self) -> End {
+        if let Err(end) = self.send_status(true).await {
+            return end;
+        }
+        let confirmed = self.confirmation.confirmed();
+        if let Err(error) = self.stream.finish().await {
+            tracing::warn!("the stream did not end cleanly; what was confirmed last may repeat: {error}");
+            return End::Undrained;
+        }
+        let write = self
+            .advisory
+            .write(self.control.client(), confirmed, true, Instant::now());
+        match tokio::time::timeout(GOODBYE_TIMEOUT, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the clean stop could not be noted: {error}"),
+            Err(_) => tracing::warn!("the clean stop could not be noted in time"),
+        }
+        End::Drained
+    }
+}
+
+fn owned(frame: Frame<'_>) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(frame.bytes);
+    bytes.extend_from_slice(&[frame.tag]);
+    bytes.extend_from_slice(&u32::try_from(frame.bytes - 1).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend_from_slice(frame.body);
+    bytes
+}
+
+/// What to do about a row that cannot be published.
+fn defect_fault(defect: Defect<Fault>) -> Fault {
+    let position = defect.position;
+    let at = format!(
+        "at commit {}, row {}, transaction {}",
+        position.commit_lsn, position.ordinal, position.xid
+    );
+    match defect.cause {
+        DefectCause::Refused(fault) => Fault {
+            message: format!("{} ({at})", fault.message),
+            ..fault
+        },
+        DefectCause::Mapping(error) => Fault::event_defect(
+            "row_does_not_fit_mapping",
+            format!("{error} ({at})"),
+            "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
+             meanwhile, and nothing is lost",
+        ),
+    }
+}

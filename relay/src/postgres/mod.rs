@@ -1,0 +1,21 @@
+//! The PostgreSQL side: the replication connection, the control connection, and what is checked before streaming.
+
+mod advisory;
+mod checks;
+mod control;
+mod error;
+mod pace;
+mod policy;
+mod replication;
+mod session;
+mod socket;
+mod startup;
+
+pub use advisory::{Advisory, AdvisoryRow};
+pub use checks::{CheckedSlot, check_publication};
+pub use control::{Control, slot_figures};
+pub use error::{PostgresError, ServerError};
+pub use policy::{fault, notice_fault};
+pub use replication::{Identity, ReplicationConnection, ReplicationStream};
+pub use session::{Session, open_session};
+pub use startup::reveal_password;

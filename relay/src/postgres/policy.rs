@@ -1,0 +1,103 @@
+//! What each of PostgreSQL's errors means for the relay. Decided by SQLSTATE, never by a text, which may be translated.
+//!
+//! Source: PostgreSQL documentation, "PostgreSQL Error Codes". What is not listed is transient.
+
+use crate::config::PostgresSettings;
+use crate::fault::Fault;
+use crate::postgres::error::{PostgresError, ServerError};
+
+/// The fault that an error means.
+pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
+    let PostgresSettings {
+        user, database, slot, ..
+    } = settings;
+    let message = format!("PostgreSQL {}: {error}", place(settings));
+    match (error, error.sqlstate()) {
+        (PostgresError::Authentication(_) | PostgresError::Scram(_), _) => Fault::environment(
+            "postgres_authentication_failed",
+            message,
+            format!(
+                "give role {user} a SCRAM-SHA-256 password (password_encryption = scram-sha-256) and pg_hba.conf \
+                     the method scram-sha-256"
+            ),
+        ),
+        (PostgresError::NoPassword, _) => {
+            Fault::environment("postgres_authentication_failed", message, "set postgres.password_file")
+        }
+        (PostgresError::Secret(_), _) => Fault::environment(
+            "postgres_password_unreadable",
+            message,
+            "make the file readable for the relay",
+        ),
+        (_, Some("28P01" | "28000")) => Fault::environment(
+            "postgres_authentication_failed",
+            message,
+            format!(
+                "check postgres.user, its password and pg_hba.conf (a line for database {database}, not the \
+                     keyword replication); the relay tries again by itself"
+            ),
+        ),
+        (_, Some("3D000")) => Fault::environment(
+            "postgres_database_missing",
+            message,
+            "correct postgres.database, or create it",
+        ),
+        (_, Some("42501")) => Fault::environment(
+            "postgres_not_permitted",
+            message,
+            format!(
+                "ALTER ROLE {user} REPLICATION (on Amazon RDS: GRANT rds_replication TO {user}); run \
+                     `outbox-relay migrate` for the other grants"
+            ),
+        ),
+        (_, Some("42P01" | "3F000")) => {
+            Fault::environment("schema_not_migrated", message, "run `outbox-relay migrate`")
+        }
+        (_, Some("42704")) => Fault::environment(
+            "slot_missing",
+            message,
+            format!(
+                "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events \
+                     may be lost: look for them before you create it anew"
+            ),
+        ),
+        (_, Some("55000")) => Fault::environment(
+            "slot_unusable",
+            message,
+            format!("look at pg_replication_slots for slot {slot}: wal_status and database say why"),
+        ),
+        (PostgresError::Decode(_) | PostgresError::Unexpected { .. }, _) => Fault::transient(
+            "postgres_protocol_violation",
+            message,
+            "the relay connects anew; if this lasts, look for a pooler or proxy in between",
+        ),
+        _ => Fault::transient(
+            "postgres_unreachable",
+            message,
+            "nothing if the server is restarting; otherwise check postgres.host, postgres.port and the network",
+        ),
+    }
+}
+
+/// A notice that means that rows are being skipped (PostgreSQL 18). Others are `None`.
+pub fn notice_fault(notice: &ServerError, settings: &PostgresSettings) -> Option<Fault> {
+    (notice.routine.as_deref() == Some("LoadPublications")).then(|| {
+        Fault::environment(
+            "publication_missing",
+            format!("PostgreSQL skips rows: {notice}"),
+            format!(
+                "create publication {} again with `outbox-relay migrate`; rows written while it was missing are \
+                     not in the stream: look for them in the outbox table",
+                settings.publication
+            ),
+        )
+    })
+}
+
+/// Where the server is, for messages.
+pub(super) fn place(settings: &PostgresSettings) -> String {
+    let PostgresSettings {
+        host, port, database, ..
+    } = settings;
+    format!("{host}:{port}/{database}")
+}

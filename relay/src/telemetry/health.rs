@@ -1,0 +1,254 @@
+//! The relay's state, by name: what `/readyz` says, what one gauge says, and one log line for every change.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tracing::{error, info, warn};
+
+use crate::fault::{Fault, FaultKind};
+
+/// What the whole relay is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// A server is not reached yet, or not any more; tried again.
+    Connecting,
+    /// Another relay holds the slot; this one waits for it.
+    Standby,
+    /// Events flow.
+    Streaming,
+    /// Somebody has to act; the reason says who and how.
+    Halted,
+    /// Stopping: what is in flight is waited for.
+    Draining,
+}
+
+impl Phase {
+    /// Every phase, for the gauge.
+    pub const ALL: [Self; 5] = [
+        Self::Connecting,
+        Self::Standby,
+        Self::Streaming,
+        Self::Halted,
+        Self::Draining,
+    ];
+
+    /// The label's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Standby => "standby",
+            Self::Streaming => "streaming",
+            Self::Halted => "halted",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Parts that have a condition of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The replication stream.
+    Postgres,
+    /// The brokers.
+    Kafka,
+    /// The line of events, halted by what the brokers said to it.
+    Line,
+    /// The next row of the stream, which may not fit its mapping.
+    Row,
+}
+
+impl Part {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Kafka => "kafka",
+            Self::Line => "line",
+            Self::Row => "row",
+        }
+    }
+}
+
+/// How one part is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// Not known yet.
+    #[default]
+    Starting,
+    /// As it should be.
+    Up,
+    /// Another relay holds the slot.
+    Standby,
+    /// Not as it should be.
+    Down(Fault),
+}
+
+#[derive(Debug)]
+struct Board {
+    conditions: [Condition; 4],
+    draining: bool,
+    since: Instant,
+}
+
+/// The state of the whole relay. Clones show the same state.
+#[derive(Debug, Clone)]
+pub struct Health(Arc<Mutex<Board>>);
+
+/// The state at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// What the relay is doing.
+    pub phase: Phase,
+    /// Why it is not streaming.
+    pub faults: Vec<Fault>,
+    /// For how long nothing has changed.
+    pub unchanged_ms: u128,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let conditions = [Condition::Starting, Condition::Starting, Condition::Up, Condition::Up];
+        Self(Arc::new(Mutex::new(Board {
+            conditions,
+            draining: false,
+            since: Instant::now(),
+        })))
+    }
+}
+
+impl Health {
+    /// Sets a part's condition, and logs it when it is another than before.
+    pub fn set(&self, part: Part, condition: Condition) {
+        let mut board = self.board();
+        let before = &mut board.conditions[part as usize];
+        if same(before, &condition) {
+            *before = condition;
+            return;
+        }
+        let was_down = matches!(before, Condition::Down(_));
+        log_change(part, was_down, &condition);
+        *before = condition;
+        board.since = Instant::now();
+    }
+
+    /// From now on the relay is stopping.
+    pub fn set_draining(&self) {
+        let mut board = self.board();
+        board.draining = true;
+        board.since = Instant::now();
+    }
+
+    /// The state now.
+    pub fn snapshot(&self) -> Snapshot {
+        let board = self.board();
+        let faults: Vec<Fault> = board
+            .conditions
+            .iter()
+            .filter_map(|condition| match condition {
+                Condition::Down(fault) => Some(fault.clone()),
+                _ => None,
+            })
+            .collect();
+        let phase = phase(&board, &faults);
+        Snapshot {
+            phase,
+            faults,
+            unchanged_ms: board.since.elapsed().as_millis(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Snapshot {
+    /// For people: the phase, and each fault with its hint.
+    pub fn describe(&self) -> String {
+        let mut text = format!("{}\n", self.phase.name());
+        for fault in &self.faults {
+            let _ = writeln!(text, "{}: {}\n  next: {}", fault.code, fault.message, fault.hint);
+        }
+        text
+    }
+}
+
+fn phase(board: &Board, faults: &[Fault]) -> Phase {
+    if board.draining {
+        Phase::Draining
+    } else if faults.iter().any(|fault| fault.kind != FaultKind::Transient) {
+        Phase::Halted
+    } else if board.conditions.contains(&Condition::Standby) {
+        Phase::Standby
+    } else if !faults.is_empty() || board.conditions.contains(&Condition::Starting) {
+        Phase::Connecting
+    } else {
+        Phase::Streaming
+    }
+}
+
+/// The same for the log: details of a fault's message may change with every attempt.
+fn same(before: &Condition, after: &Condition) -> bool {
+    match (before, after) {
+        (Condition::Down(before), Condition::Down(after)) => before.code == after.code,
+        _ => before == after,
+    }
+}
+
+fn log_change(part: Part, was_down: bool, condition: &Condition) {
+    let part = part.name();
+    match condition {
+        Condition::Starting => {}
+        Condition::Up if was_down => info!(part, "recovered"),
+        Condition::Up => info!(part, "up"),
+        Condition::Standby => info!(part, "another relay holds the slot; standing by to take over"),
+        Condition::Down(Fault {
+            kind: FaultKind::Transient,
+            code,
+            message,
+            hint,
+        }) => {
+            warn!(part, code, next = %hint, "{message}");
+        }
+        Condition::Down(Fault {
+            code, message, hint, ..
+        }) => error!(part, code, next = %hint, "{message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phase_is_the_worst_that_is_known() {
+        let health = Health::default();
+        let phase = || health.snapshot().phase;
+        assert_eq!(phase(), Phase::Connecting);
+        health.set(Part::Postgres, Condition::Up);
+        health.set(Part::Kafka, Condition::Up);
+        assert_eq!(phase(), Phase::Streaming);
+        health.set(Part::Postgres, Condition::Standby);
+        assert_eq!(phase(), Phase::Standby);
+        health.set(Part::Kafka, Condition::Down(Fault::transient("a", "m", "h")));
+        health.set(Part::Postgres, Condition::Up);
+        assert_eq!(phase(), Phase::Connecting);
+        health.set(Part::Line, Condition::Down(Fault::environment("b", "m", "h")));
+        assert_eq!(phase(), Phase::Halted);
+        health.set_draining();
+        assert_eq!(phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn the_description_says_what_and_what_to_do_next() {
+        let health = Health::default();
+        health.set(
+            Part::Line,
+            Condition::Down(Fault::environment("topic_missing", "no topic x", "create x")),
+        );
+        assert_eq!(
+            health.snapshot().describe(),
+            "halted\ntopic_missing: no topic x\n  next: create x\n"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! Every number that the relay exports. Names and labels stand here and nowhere else.
+
+use outbox_decoder::Lsn;
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use super::health::{Phase, Snapshot};
+
+/// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
+const COMMIT_TO_ACK_SECONDS: [f64; 16] = [
+    0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
+];
+
+const WAL_STATUSES: [&str; 4] = ["reserved", "extended", "unreserved", "lost"];
+
+/// The relay's metrics. An LSN is exported as a byte position; a sample is exact up to 2^53 bytes, 8 PiB of WAL.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    phase: GaugeVec,
+    slot_wal_status: GaugeVec,
+    /// Rows taken from the slot.
+    pub events_received: IntCounter,
+    /// Records handed to the producer, those sent again included.
+    pub events_published: IntCounter,
+    /// Records acknowledged by the brokers.
+    pub events_acknowledged: IntCounter,
+    /// Deliveries that failed, by error type.
+    pub publish_failures: IntCounterVec,
+    /// Records published again although an earlier attempt may have reached the topic.
+    pub possible_duplicates: IntCounter,
+    /// Connections made again, by peer.
+    pub reconnects: IntCounterVec,
+    /// Times the line was stopped and its producer rebuilt.
+    pub producer_rebuilds: IntCounter,
+    /// From the commit in PostgreSQL to the acknowledgement of its last record.
+    pub commit_to_ack: Histogram,
+    /// Records that wait for their acknowledgement.
+    pub in_flight_events: IntGauge,
+    /// Their bytes, overhead included.
+    pub in_flight_bytes: IntGauge,
+    /// The budget of the former.
+    pub in_flight_events_max: IntGauge,
+    /// The budget of the latter.
+    pub in_flight_bytes_max: IntGauge,
+    /// Highest position received.
+    pub received_lsn: Gauge,
+    /// Everything up to here is acknowledged.
+    pub acknowledged_lsn: Gauge,
+    /// What the server was last told.
+    pub confirmed_lsn: Gauge,
+    /// Commit time of the newest transaction received.
+    pub last_received_commit: Gauge,
+    /// Commit time of the newest transaction acknowledged.
+    pub last_acknowledged_commit: Gauge,
+    /// Commit time of the oldest transaction that is not acknowledged; 0 when there is none.
+    pub oldest_unacknowledged_commit: Gauge,
+    /// When the server was last heard.
+    pub last_message: Gauge,
+    slot_lag: Gauge,
+    slot_retained_wal: Gauge,
+    slot_safe_wal_size: Gauge,
+    slot_active: Gauge,
+}
+
+/// An LSN as a metric.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "exact up to 2^53 bytes, which is 8 PiB of WAL"
+)]
+pub fn lsn_bytes(lsn: Lsn) -> f64 {
+    lsn.as_u64() as f64
+}
+
+/// What the server says of the slot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SlotFigures {
+    /// WAL written since the confirmed position.
+    pub lag_bytes: f64,
+    /// WAL that the server keeps for the slot.
+    pub retained_wal_bytes: f64,
+    /// WAL that may still be written before the slot is at risk; `None` means no limit is set.
+    pub safe_wal_bytes: Option<f64>,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: String,
+    /// Whether a walsender uses it.
+    pub active: bool,
+}
+
+/// Registers while the struct is built. A name used twice is a mistake in this file and found by its test.
+struct Maker(Registry);
+
+impl Maker {
+    fn add<C: Collector + Clone + 'static>(&self, metric: prometheus::Result<C>) -> C {
+        let metric = metric.expect("metric names and labels are constants and valid");
+        self.0
+            .register(Box::new(metric.clone()))
+            .expect("metric names are unique");
+        metric
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(format!("outbox_relay_{name}"), help))
+    }
+
+    fn counters(&self, name: &str, help: &str, label: &str) -> IntCounterVec {
+        self.add(IntCounterVec::new(
+            Opts::new(format!("outbox_relay_{name}"), help),
+            &[label],
+        ))
+    }
+
+    fn int_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(format!("outbox_relay_{name}"), help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Gauge {
+        self.add(Gauge::new(format!("outbox_relay_{name}"), help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(format!("outbox_relay_{name}"), help), &[label]))
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let make = Maker(Registry::new());
+        make.build_info();
+        let opts = HistogramOpts::new(
+            "outbox_relay_commit_to_ack_seconds",
+            "From the commit in PostgreSQL to the acknowledgement of the transaction's last record by Kafka.",
+        );
+        Self {
+            phase: make.gauges(
+                "up_phase",
+                "1 for the phase the relay is in, 0 for the others.",
+                "phase",
+            ),
+            slot_wal_status: make.gauges("slot_wal_status", "1 for the slot's wal_status.", "status"),
+            events_received: make.counter("events_received_total", "Outbox rows taken from the slot."),
+            events_published: make.counter(
+                "publish_attempts_total",
+                "Records handed to the producer, those sent again included.",
+            ),
+            events_acknowledged: make.counter("events_acked_total", "Records acknowledged by Kafka."),
+            publish_failures: make.counters(
+                "publish_failures_total",
+                "Failed deliveries by error type.",
+                "error_type",
+            ),
+            possible_duplicates: make.counter(
+                "possible_duplicates_total",
+                "Records published again although an earlier attempt may have reached the topic.",
+            ),
+            reconnects: make.counters("reconnects_total", "Connections made again.", "peer"),
+            producer_rebuilds: make.counter("producer_rebuilds_total", "Times the line stopped and was rebuilt."),
+            commit_to_ack: make.add(Histogram::with_opts(opts.buckets(COMMIT_TO_ACK_SECONDS.to_vec()))),
+            in_flight_events: make.int_gauge("in_flight_events", "Records that wait for their acknowledgement."),
+            in_flight_bytes: make.int_gauge("in_flight_bytes", "Their bytes, the producer's overhead included."),
+            in_flight_events_max: make.int_gauge("in_flight_events_max", "The budget for in_flight_events."),
+            in_flight_bytes_max: make.int_gauge("in_flight_bytes_max", "The budget for in_flight_bytes."),
+            received_lsn: make.gauge("received_lsn_bytes", "Highest LSN received, as a byte position."),
+            acknowledged_lsn: make.gauge("acked_lsn_bytes", "Everything up to this LSN is acknowledged."),
+            confirmed_lsn: make.gauge("confirmed_lsn_bytes", "The LSN last confirmed to PostgreSQL."),
+            last_received_commit: make.gauge(
+                "last_received_commit_timestamp_seconds",
+                "Commit time of the newest transaction received.",
+            ),
+            last_acknowledged_commit: make.gauge(
+                "last_acked_commit_timestamp_seconds",
+                "Commit time of the newest transaction acknowledged.",
+            ),
+            oldest_unacknowledged_commit: make.gauge(
+                "oldest_unacked_commit_timestamp_seconds",
+                "Commit time of the oldest transaction that is not acknowledged; 0 when there is none.",
+            ),
+            last_message: make.gauge("last_message_timestamp_seconds", "When PostgreSQL was last heard."),
+            slot_lag: make.gauge(
+                "slot_confirmed_flush_lag_bytes",
+                "WAL written since the slot's confirmed LSN.",
+            ),
+            slot_retained_wal: make.gauge("slot_retained_wal_bytes", "WAL that PostgreSQL keeps for the slot."),
+            slot_safe_wal_size: make.gauge(
+                "slot_safe_wal_size_bytes",
+                "WAL that may still be written before the slot is at risk; +Inf without a limit.",
+            ),
+            slot_active: make.gauge("slot_active", "1 while a walsender uses the slot."),
+            registry: make.0,
+        }
+    }
+}
+
+impl Maker {
+    fn build_info(&self) {
+        let opts = Opts::new("outbox_relay_build_info", "What runs; always 1.");
+        let info = self.add(GaugeVec::new(opts, &["version"]));
+        info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+    }
+}
+
+impl Metrics {
+    /// Shows what the server says of the slot.
+    pub fn show_slot(&self, figures: &SlotFigures) {
+        self.slot_lag.set(figures.lag_bytes);
+        self.slot_retained_wal.set(figures.retained_wal_bytes);
+        self.slot_safe_wal_size
+            .set(figures.safe_wal_bytes.unwrap_or(f64::INFINITY));
+        self.slot_active.set(f64::from(u8::from(figures.active)));
+        for status in WAL_STATUSES {
+            let is = f64::from(u8::from(status == figures.wal_status));
+            self.slot_wal_status.with_label_values(&[status]).set(is);
+        }
+    }
+
+    /// The exposition text, with the state of this moment.
+    pub fn render(&self, state: &Snapshot) -> String {
+        for phase in Phase::ALL {
+            self.phase
+                .with_label_values(&[phase.name()])
+                .set(f64::from(u8::from(phase == state.phase)));
+        }
+        TextEncoder::new()
+            .encode_to_string(&self.registry.gather())
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Health;
+
+    #[test]
+    fn every_metric_has_a_unique_name_with_the_prefix() {
+        let metrics = Metrics::default();
+        metrics.show_slot(&SlotFigures {
+            wal_status: "extended".to_owned(),
+            ..SlotFigures::default()
+        });
+        let text = metrics.render(&Health::default().snapshot());
+        let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        assert!(names.len() > 20, "{text}");
+        assert!(names.iter().all(|name| name.starts_with("outbox_relay_")), "{names:?}");
+        assert!(text.contains("outbox_relay_up_phase{phase=\"connecting\"} 1"), "{text}");
+        assert!(
+            text.contains("outbox_relay_slot_wal_status{status=\"extended\"} 1"),
+            "{text}"
+        );
+        assert!(text.contains("outbox_relay_slot_safe_wal_size_bytes inf"), "{text}");
+    }
+}

@@ -1,0 +1,11 @@
+//! What people and machines can see of the relay: its state, its numbers, its log.
+
+mod health;
+mod heartbeat;
+mod logging;
+mod metrics;
+
+pub use health::{Condition, Health, Part, Phase, Snapshot};
+pub use heartbeat::Heartbeat;
+pub use logging::start as start_logging;
+pub use metrics::{Metrics, SlotFigures, lsn_bytes};
