@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::fault::Fault;
 use crate::kafka::Delivery;
 use crate::pipeline::{Limits, Pipeline};
-use crate::postgres::{Identity, Session, open_session};
+use crate::postgres::{AdvisoryRow, Identity, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
 
 pub use confirm::Confirmation;
@@ -113,11 +113,8 @@ impl Line {
 
     async fn stream(&mut self, session: Session, backoff: &mut Backoff) -> stream::End {
         let identity = session.identity.clone();
-        if self.prepare_pipeline(&identity).await.is_none() {
+        if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
-        }
-        if let Some(known) = &session.known {
-            self.delivery.expect_replay(known.replayed_until());
         }
         let started = session.start(&self.settings).await;
         let (stream, control) = match started {
@@ -131,9 +128,9 @@ impl Line {
 
     /// The pipeline for this server: the same one after a lost connection, so that nothing is published twice; a new
     /// one when the server has another history, after everything of the old one is acknowledged.
-    async fn prepare_pipeline(&mut self, identity: &Identity) -> Option<()> {
-        while let Some((known, pipeline)) = &mut self.pipeline {
-            let same = (known.system_identifier, known.timeline) == (identity.system_identifier, identity.timeline);
+    async fn prepare_pipeline(&mut self, identity: &Identity, known: Option<&AdvisoryRow>) -> Option<()> {
+        while let Some((before, pipeline)) = &mut self.pipeline {
+            let same = (before.system_identifier, before.timeline) == (identity.system_identifier, identity.timeline);
             if same {
                 pipeline.begin_connection();
                 return Some(());
@@ -151,6 +148,7 @@ impl Line {
         };
         let pipeline = Pipeline::new(decoder, limits, self.settings.postgres.frame_bytes_max);
         self.pipeline = Some((identity.clone(), pipeline));
+        self.delivery.expect_replay(known.and_then(AdvisoryRow::replayed_until));
         Some(())
     }
 
