@@ -5,6 +5,7 @@
 
 mod confirm;
 mod figures;
+mod interrupt;
 mod stream;
 
 use std::sync::Arc;

@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use outbox_decoder::stream::Frame;
-use postgres_protocol::message::backend::Message;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::interrupt::{self, Interrupt};
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
 use crate::fault::Fault;
 use crate::line::confirm::Confirmation;
-use crate::pipeline::{Defect, DefectCause, Pipeline, Stop, Until};
+use crate::pipeline::{Pipeline, Stop, Until};
 use crate::postgres::{
-    Advisory, Control, Identity, PostgresError, ReplicationStream, ServerError, fault, notice_fault, slot_figures,
+    Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault, slot_figures,
 };
 use crate::telemetry::{Condition, Part, lsn_bytes};
 
@@ -136,9 +135,11 @@ impl<'l> Streaming<'l> {
                 Stop::Starved => (None, None),
                 Stop::Full => (Some(Pause::Full), None),
                 Stop::CommitBoundary => (Some(Pause::Boundary), None),
-                Stop::Control(frame) => (None, Some(owned(frame))),
+                Stop::Control(frame) => (None, Some(interrupt::owned(frame))),
                 Stop::Defect(defect) => {
-                    self.line.health.set(Part::Row, Condition::Down(defect_fault(defect)));
+                    self.line
+                        .health
+                        .set(Part::Row, Condition::Down(interrupt::defect_fault(defect)));
                     (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
                 }
                 Stop::Broken(error) => return Err(self.lost(&error.into())),
@@ -322,25 +323,17 @@ impl<'l> Streaming<'l> {
         self.leave_at = Some((Instant::now() + LEAVE_AFTER, fault));
     }
 
-    fn control_frame(&self, mut frame: BytesMut) -> Result<(), End> {
-        let settings = &self.line.settings.postgres;
-        match Message::parse(&mut frame) {
-            Ok(Some(Message::ErrorResponse(body))) => Err(self.lost(&ServerError::from_fields(body.fields()).into())),
-            Ok(Some(Message::NoticeResponse(body))) => {
-                let notice = ServerError::from_fields(body.fields());
-                if let Some(fault) = notice_fault(&notice, settings) {
-                    return Err(End::Lost(fault));
+    fn control_frame(&self, frame: BytesMut) -> Result<(), End> {
+        match interrupt::read(frame) {
+            Interrupt::Notice(notice) => match notice_fault(&notice, &self.line.settings.postgres) {
+                Some(fault) => Err(End::Lost(fault)),
+                None => {
+                    tracing::warn!("PostgreSQL: {notice}");
+                    Ok(())
                 }
-                tracing::warn!("PostgreSQL: {notice}");
-                Ok(())
-            }
-            Ok(Some(Message::ParameterStatus(_))) => Ok(()),
-            Ok(Some(Message::CopyDone | Message::CommandComplete(_))) => Err(self.lost(&PostgresError::Closed)),
-            Ok(_) => Err(self.lost(&PostgresError::Unexpected {
-                got: "a message that does not belong there".to_owned(),
-                wanted: "the stream",
-            })),
-            Err(error) => Err(self.lost(&error.into())),
+            },
+            Interrupt::Parameter => Ok(()),
+            Interrupt::End(error) => Err(self.lost(&error)),
         }
     }
 
@@ -367,34 +360,5 @@ impl<'l> Streaming<'l> {
             Err(_) => tracing::warn!("the clean stop could not be noted in time"),
         }
         End::Drained
-    }
-}
-
-fn owned(frame: Frame<'_>) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(frame.bytes);
-    bytes.extend_from_slice(&[frame.tag]);
-    bytes.extend_from_slice(&u32::try_from(frame.bytes - 1).unwrap_or(u32::MAX).to_be_bytes());
-    bytes.extend_from_slice(frame.body);
-    bytes
-}
-
-/// What to do about a row that cannot be published.
-fn defect_fault(defect: Defect<Fault>) -> Fault {
-    let position = defect.position;
-    let at = format!(
-        "at commit {}, row {}, transaction {}",
-        position.commit_lsn, position.ordinal, position.xid
-    );
-    match defect.cause {
-        DefectCause::Refused(fault) => Fault {
-            message: format!("{} ({at})", fault.message),
-            ..fault
-        },
-        DefectCause::Mapping(error) => Fault::event_defect(
-            "row_does_not_fit_mapping",
-            format!("{error} ({at})"),
-            "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
-             meanwhile, and nothing is lost",
-        ),
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use outbox_decoder::{Columns, OutboxTable};
+use outbox_decoder::stream::Frame;
+use outbox_decoder::{Columns, MappingError, OutboxTable};
 use proptest::prelude::*;
 
 use super::*;
@@ -204,6 +205,8 @@ fn an_idle_outbox_is_confirmed_by_keepalives() {
     assert_eq!(flushed(&mut pipeline), 500);
     feed(&mut pipeline, &mut sink, &[keepalive(400, false)]);
     assert_eq!(flushed(&mut pipeline), 500, "it went backwards");
+    feed(&mut pipeline, &mut sink, &[relation(), transaction(510, 520, &["a"])]);
+    assert_eq!(flushed(&mut pipeline), 500, "it went backwards for a record in flight");
 }
 
 #[test]

@@ -10,12 +10,14 @@ mod replication;
 mod session;
 mod socket;
 mod startup;
+mod stream;
 
 pub use advisory::{Advisory, AdvisoryRow};
 pub use checks::{CheckedSlot, check_publication};
 pub use control::{Control, slot_figures};
 pub use error::{PostgresError, ServerError};
 pub use policy::{fault, notice_fault};
-pub use replication::{Identity, ReplicationConnection, ReplicationStream};
+pub use replication::{Identity, ReplicationConnection};
 pub use session::{Session, open_session};
 pub use startup::reveal_password;
+pub use stream::ReplicationStream;

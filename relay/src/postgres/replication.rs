@@ -4,12 +4,11 @@
 //! it knows. Source: PostgreSQL documentation, "Streaming Replication Protocol".
 
 use std::io;
-use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use fallible_iterator::FallibleIterator;
 use outbox_decoder::Lsn;
-use outbox_decoder::stream::{COPY_DATA, StatusUpdate, frame_bytes};
+use outbox_decoder::stream::frame_bytes;
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
 use secrecy::SecretString;
@@ -17,11 +16,11 @@ use tokio::time::{Duration, timeout};
 
 use crate::config::PostgresSettings;
 use crate::postgres::error::{PostgresError, ServerError};
-use crate::postgres::pace::Pace;
 use crate::postgres::socket::Socket;
 use crate::postgres::startup::unexpected;
+use crate::postgres::stream::ReplicationStream;
 
-const READ_BYTES: usize = 256 * 1024;
+pub(super) const READ_BYTES: usize = 256 * 1024;
 const COPY_BOTH_RESPONSE: u8 = b'W';
 const NEGOTIATE_PROTOCOL_VERSION: u8 = b'v';
 const NOTICE_RESPONSE: u8 = b'N';
@@ -30,10 +29,10 @@ const PARAMETER_STATUS: u8 = b'S';
 /// A logged-in walsender connection that is not streaming.
 #[derive(Debug)]
 pub struct ReplicationConnection {
-    socket: Socket,
-    buffer: BytesMut,
-    frame_bytes_max: usize,
-    timeout_ms: u64,
+    pub(super) socket: Socket,
+    pub(super) buffer: BytesMut,
+    pub(super) frame_bytes_max: usize,
+    pub(super) timeout_ms: u64,
 }
 
 /// Who the server is: what an LSN means anything on.
@@ -134,11 +133,7 @@ impl ReplicationConnection {
         self.write(&out).await?;
         let timeout_ms = self.timeout_ms;
         within("START_REPLICATION", timeout_ms, self.copy_both()).await?;
-        Ok(ReplicationStream {
-            connection: self,
-            pace: Pace::new(Instant::now()),
-            nap_until: None,
-        })
+        Ok(ReplicationStream::new(self))
     }
 
     async fn copy_both(&mut self) -> Result<(), PostgresError> {
@@ -213,7 +208,7 @@ impl ReplicationConnection {
     }
 
     /// Takes what the socket has; 0 when it has nothing after all.
-    fn read_some(&mut self, wanted: usize) -> Result<usize, PostgresError> {
+    pub(super) fn read_some(&mut self, wanted: usize) -> Result<usize, PostgresError> {
         if self.buffer.is_empty() && self.buffer.capacity() > READ_BYTES * 4 {
             // A large row has gone by; its memory goes with it.
             self.buffer = BytesMut::new();
@@ -236,83 +231,7 @@ impl ReplicationConnection {
     }
 }
 
-/// A walsender connection that streams.
-#[derive(Debug)]
-pub struct ReplicationStream {
-    connection: ReplicationConnection,
-    pace: Pace,
-    nap_until: Option<Instant>,
-}
-
-impl ReplicationStream {
-    /// What was read and not consumed yet.
-    pub fn buffer(&self) -> &[u8] {
-        &self.connection.buffer
-    }
-
-    /// Moves on over the first `bytes` of the buffer.
-    pub fn consume(&mut self, bytes: usize) {
-        self.connection.buffer.advance(bytes);
-    }
-
-    /// Reads more into the buffer, after a wait when a backlog is streaming in. Nothing is lost when it is cancelled.
-    ///
-    /// # Errors
-    /// See [`PostgresError`].
-    pub async fn read(&mut self) -> Result<(), PostgresError> {
-        if let Some(until) = self.nap_until {
-            tokio::time::sleep_until(until.into()).await;
-            self.nap_until = None;
-        }
-        self.connection.socket.readable().await?;
-        let needed = frame_bytes(&self.connection.buffer, self.connection.frame_bytes_max)?;
-        let bytes = self.connection.read_some(needed.unwrap_or(READ_BYTES))?;
-        if bytes > 0 && self.connection.socket.is_tcp() {
-            let now = Instant::now();
-            let wait = self.pace.after_read(bytes, now);
-            self.nap_until = (!wait.is_zero()).then(|| now + wait);
-        }
-        Ok(())
-    }
-
-    /// Tells the server how far the relay is.
-    ///
-    /// # Errors
-    /// See [`PostgresError`].
-    pub async fn send_status(&mut self, status: StatusUpdate) -> Result<(), PostgresError> {
-        let mut frame = [0; 39];
-        frame[0] = COPY_DATA;
-        frame[1..5].copy_from_slice(&38_u32.to_be_bytes());
-        frame[5..].copy_from_slice(&status.encode());
-        self.connection.write(&frame).await
-    }
-
-    /// Ends the stream. When this returns, the server has seen every status update sent before.
-    ///
-    /// # Errors
-    /// See [`PostgresError`].
-    pub async fn finish(mut self) -> Result<(), PostgresError> {
-        let mut out = BytesMut::new();
-        frontend::copy_done(&mut out);
-        self.connection.write(&out).await?;
-        let timeout_ms = self.connection.timeout_ms;
-        let ended = async {
-            loop {
-                match self.connection.message().await? {
-                    Message::ReadyForQuery(_) => return Ok(()),
-                    Message::CopyData(_) | Message::CopyDone | Message::CommandComplete(_) => {}
-                    other => return Err(unexpected(&other, "the end of the stream")),
-                }
-            }
-        };
-        within("ending the stream", timeout_ms, ended).await?;
-        out.clear();
-        frontend::terminate(&mut out);
-        self.connection.write(&out).await
-    }
-}
-
-async fn within<T>(
+pub(super) async fn within<T>(
     what: &'static str,
     timeout_ms: u64,
     work: impl Future<Output = Result<T, PostgresError>>,

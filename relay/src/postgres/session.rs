@@ -7,8 +7,9 @@ use crate::postgres::checks::{CheckedSlot, check_identity};
 use crate::postgres::control::Control;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
-use crate::postgres::replication::{Identity, ReplicationConnection, ReplicationStream};
+use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::startup::reveal_password;
+use crate::postgres::stream::ReplicationStream;
 
 /// Both connections, checked.
 #[derive(Debug)]

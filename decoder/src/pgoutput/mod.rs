@@ -3,6 +3,12 @@
 //! Source: PostgreSQL documentation, "Logical Replication Message Formats"; `src/backend/replication/logical/proto.c`.
 //! Messages of later protocols are recognised and refused by name: the relay does not ask for them.
 
+mod relation;
+mod tuple;
+
+pub use relation::{RelationBody, RelationColumn, RelationColumns};
+pub use tuple::{Column, Tuple, TupleColumns};
+
 use crate::wire::Reader;
 use crate::{CommitPosition, DecodeError, Lsn, Timestamp};
 
@@ -88,7 +94,7 @@ impl<'a> Message<'a> {
             b'I' => insert(body),
             b'B' => begin(body),
             b'C' => commit(body),
-            b'R' => relation(body),
+            b'R' => RelationBody::parse(body).map(Message::Relation),
             b'O' => origin(body),
             b'Y' => type_name(body),
             b'U' => update(body),
@@ -164,7 +170,7 @@ fn type_name(body: &[u8]) -> Result<Message<'_>, DecodeError> {
 fn insert(body: &[u8]) -> Result<Message<'_>, DecodeError> {
     let mut reader = Reader::new(body, "Insert");
     let oid = reader.u32()?;
-    let tuple = new_tuple(&mut reader, "Insert")?;
+    let tuple = Tuple::parse(&mut reader, "Insert")?;
     Ok(Message::Insert { oid, tuple })
 }
 
@@ -196,192 +202,6 @@ fn logical(body: &[u8]) -> Result<Message<'_>, DecodeError> {
         prefix,
         content,
     })
-}
-
-fn new_tuple<'a>(reader: &mut Reader<'a>, message: &'static str) -> Result<Tuple<'a>, DecodeError> {
-    match reader.u8()? {
-        b'N' => {}
-        byte => {
-            return Err(DecodeError::UnknownByte {
-                message,
-                what: "tuple kind",
-                byte,
-            });
-        }
-    }
-    let columns = reader.u16()?;
-    Ok(Tuple {
-        columns,
-        bytes: reader.rest(),
-    })
-}
-
-fn relation(body: &[u8]) -> Result<Message<'_>, DecodeError> {
-    let mut reader = Reader::new(body, "Relation");
-    let (oid, schema, table) = (reader.u32()?, reader.cstr()?, reader.cstr()?);
-    reader.u8()?;
-    let columns = reader.u16()?;
-    let body = RelationBody {
-        oid,
-        schema,
-        table,
-        columns,
-        bytes: reader.rest(),
-    };
-    let mut columns = body.columns();
-    columns.by_ref().try_for_each(|column| column.map(drop))?;
-    columns.reader.end()?;
-    Ok(Message::Relation(body))
-}
-
-/// A table's description. Its columns were checked when it was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RelationBody<'a> {
-    /// The table's oid: what its rows refer to.
-    pub oid: u32,
-    /// Its schema; empty for `pg_catalog`.
-    pub schema: &'a str,
-    /// Its name.
-    pub table: &'a str,
-    columns: u16,
-    bytes: &'a [u8],
-}
-
-impl<'a> RelationBody<'a> {
-    /// The columns, in the order in which rows send them.
-    pub fn columns(&self) -> RelationColumns<'a> {
-        RelationColumns {
-            left: self.columns,
-            reader: Reader::new(self.bytes, "Relation"),
-        }
-    }
-}
-
-/// A column of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RelationColumn<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its type.
-    pub type_oid: u32,
-}
-
-/// Iterates over the columns of a [`RelationBody`].
-#[derive(Debug, Clone)]
-pub struct RelationColumns<'a> {
-    left: u16,
-    reader: Reader<'a>,
-}
-
-impl<'a> Iterator for RelationColumns<'a> {
-    type Item = Result<RelationColumn<'a>, DecodeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let mut read = || {
-            self.reader.u8()?;
-            let column = RelationColumn {
-                name: self.reader.cstr()?,
-                type_oid: self.reader.u32()?,
-            };
-            self.reader.i32()?;
-            Ok(column)
-        };
-        let column = read();
-        if column.is_err() {
-            self.left = 0;
-        }
-        Some(column)
-    }
-}
-
-/// A row. Its columns are read one after the other, as they are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tuple<'a> {
-    columns: u16,
-    bytes: &'a [u8],
-}
-
-impl<'a> Tuple<'a> {
-    /// How many columns the row has.
-    pub fn len(&self) -> usize {
-        usize::from(self.columns)
-    }
-
-    /// A row of a table without columns.
-    pub fn is_empty(&self) -> bool {
-        self.columns == 0
-    }
-
-    /// The columns, in the order of the table's description.
-    pub fn columns(&self) -> TupleColumns<'a> {
-        TupleColumns {
-            left: self.columns,
-            reader: Reader::new(self.bytes, "row"),
-        }
-    }
-}
-
-/// One value of a row. Text or binary is decided for each column by the server: a type without a binary form comes as
-/// text although binary was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column<'a> {
-    /// NULL.
-    Null,
-    /// A large value that an update left as it was. Never part of an insert.
-    Unchanged,
-    /// The type's text form.
-    Text(&'a [u8]),
-    /// The type's binary form.
-    Binary(&'a [u8]),
-}
-
-/// Iterates over the columns of a [`Tuple`].
-#[derive(Debug, Clone)]
-pub struct TupleColumns<'a> {
-    left: u16,
-    reader: Reader<'a>,
-}
-
-impl TupleColumns<'_> {
-    /// After the last column: checks that the row ends here too.
-    ///
-    /// # Errors
-    /// Bytes are left over.
-    pub fn end(self) -> Result<(), DecodeError> {
-        self.reader.end()
-    }
-}
-
-impl<'a> Iterator for TupleColumns<'a> {
-    type Item = Result<Column<'a>, DecodeError>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let mut read = || match self.reader.u8()? {
-            b'n' => Ok(Column::Null),
-            b'u' => Ok(Column::Unchanged),
-            b't' => {
-                let length = self.reader.length()?;
-                Ok(Column::Text(self.reader.take(length)?))
-            }
-            b'b' => {
-                let length = self.reader.length()?;
-                Ok(Column::Binary(self.reader.take(length)?))
-            }
-            byte => Err(DecodeError::UnknownByte {
-                message: "row",
-                what: "column kind",
-                byte,
-            }),
-        };
-        let column = read();
-        if column.is_err() {
-            self.left = 0;
-        }
-        Some(column)
-    }
 }
 
 #[cfg(test)]

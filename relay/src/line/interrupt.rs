@@ -1,0 +1,65 @@
+//! What can come between the messages of a stream: words of the server, and rows that cannot be published.
+
+use bytes::BytesMut;
+use outbox_decoder::stream::Frame;
+use postgres_protocol::message::backend::Message;
+
+use crate::fault::Fault;
+use crate::pipeline::{Defect, DefectCause};
+use crate::postgres::{PostgresError, ServerError};
+
+/// A frame that is not the stream's.
+#[derive(Debug)]
+pub(super) enum Interrupt {
+    /// The server has something to say and goes on.
+    Notice(ServerError),
+    /// A setting of the server was changed.
+    Parameter,
+    /// The stream is over.
+    End(PostgresError),
+}
+
+/// Reads a whole frame.
+pub(super) fn read(mut frame: BytesMut) -> Interrupt {
+    match Message::parse(&mut frame) {
+        Ok(Some(Message::NoticeResponse(body))) => Interrupt::Notice(ServerError::from_fields(body.fields())),
+        Ok(Some(Message::ParameterStatus(_))) => Interrupt::Parameter,
+        Ok(Some(Message::ErrorResponse(body))) => Interrupt::End(ServerError::from_fields(body.fields()).into()),
+        Ok(Some(Message::CopyDone | Message::CommandComplete(_))) => Interrupt::End(PostgresError::Closed),
+        Ok(_) => Interrupt::End(PostgresError::Unexpected {
+            got: "a message that does not belong there".to_owned(),
+            wanted: "the stream",
+        }),
+        Err(error) => Interrupt::End(error.into()),
+    }
+}
+
+/// Takes a frame out of the read buffer, whole.
+pub(super) fn owned(frame: Frame<'_>) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(frame.bytes);
+    bytes.extend_from_slice(&[frame.tag]);
+    bytes.extend_from_slice(&u32::try_from(frame.bytes - 1).unwrap_or(u32::MAX).to_be_bytes());
+    bytes.extend_from_slice(frame.body);
+    bytes
+}
+
+/// What to do about a row that cannot be published.
+pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
+    let position = defect.position;
+    let at = format!(
+        "at commit {}, row {}, transaction {}",
+        position.commit_lsn, position.ordinal, position.xid
+    );
+    match defect.cause {
+        DefectCause::Refused(fault) => Fault {
+            message: format!("{} ({at})", fault.message),
+            ..fault
+        },
+        DefectCause::Mapping(error) => Fault::event_defect(
+            "row_does_not_fit_mapping",
+            format!("{error} ({at})"),
+            "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
+             meanwhile, and nothing is lost",
+        ),
+    }
+}
