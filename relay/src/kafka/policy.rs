@@ -124,7 +124,7 @@ pub(super) fn broker_fault(code: Option<Code>, reason: &str) -> Option<Fault> {
     match code? {
         Code::AllBrokersDown => Some(Fault::transient(
             "kafka_unreachable",
-            format!("no Kafka broker is reachable: {reason}"),
+            "no Kafka broker is reachable",
             "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
         )),
         code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {

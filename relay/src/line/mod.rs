@@ -191,11 +191,13 @@ impl Line {
     }
 
     fn undrained(&self) -> Outcome {
-        let in_flight = self
-            .pipeline
-            .as_ref()
-            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
-        Outcome::Undrained { in_flight }
+        match &self.pipeline {
+            // It never streamed: there is nothing to repeat.
+            None => Outcome::Drained,
+            Some((_, pipeline)) => Outcome::Undrained {
+                in_flight: pipeline.ledger().in_flight_records(),
+            },
+        }
     }
 }
 

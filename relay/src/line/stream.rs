@@ -325,13 +325,13 @@ impl<'l> Streaming<'l> {
 
     fn control_frame(&self, frame: BytesMut) -> Result<(), End> {
         match interrupt::read(frame) {
-            Interrupt::Notice(notice) => match notice_fault(&notice, &self.line.settings.postgres) {
-                Some(fault) => Err(End::Lost(fault)),
-                None => {
-                    tracing::warn!("PostgreSQL: {notice}");
-                    Ok(())
+            Interrupt::Notice(notice) => {
+                if let Some(fault) = notice_fault(&notice, &self.line.settings.postgres) {
+                    return Err(End::Lost(fault));
                 }
-            },
+                tracing::warn!("PostgreSQL: {notice}");
+                Ok(())
+            }
             Interrupt::Parameter => Ok(()),
             Interrupt::End(error) => Err(self.lost(&error)),
         }
