@@ -278,7 +278,7 @@ impl Delivery {
     /// Shows how the brokers are.
     pub fn show_brokers(&self) {
         match self.reports.brokers() {
-            Brokers::Unknown => {}
+            Brokers::Unknown | Brokers::Suspect(_) => {}
             Brokers::Up => self.health.set(Part::Kafka, Condition::Up),
             Brokers::Down(fault) => self.health.set(Part::Kafka, Condition::Down(fault)),
         }

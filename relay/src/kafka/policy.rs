@@ -119,14 +119,19 @@ pub(super) const fn is_consequence(code: Code) -> bool {
     )
 }
 
+/// No broker answers.
+pub(super) fn unreachable() -> Fault {
+    Fault::transient(
+        "kafka_unreachable",
+        "no Kafka broker answers",
+        "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
+    )
+}
+
 /// The fault that an error of the whole client means; `None` for one that concerns a single broker or passes.
 pub(super) fn broker_fault(code: Option<Code>, reason: &str) -> Option<Fault> {
     match code? {
-        Code::AllBrokersDown => Some(Fault::transient(
-            "kafka_unreachable",
-            "no Kafka broker is reachable",
-            "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
-        )),
+        Code::AllBrokersDown => Some(unreachable()),
         code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
             Some(delivery_fault(code, &format!("the connection ({reason})")))
         }

@@ -16,6 +16,7 @@ use crate::pipeline::Ticket;
 
 const POLL_MS: u64 = 100;
 const BROKER_CHECK_MS: u64 = 1000;
+const BROKER_ANSWER_MS: u64 = 3000;
 
 /// A producer. Dropping it purges what it still holds; the poll thread then ends by itself.
 pub(super) struct Producer {
@@ -98,12 +99,12 @@ fn poll(client: &BaseProducer<Callbacks>, stopping: &AtomicBool, reports: &Repor
         let due = checked.is_none_or(|checked| checked.elapsed() >= Duration::from_millis(BROKER_CHECK_MS));
         if due && !reports.are_brokers_up() {
             checked = Some(Instant::now());
-            if client
+            match client
                 .client()
-                .fetch_metadata(None, Duration::from_millis(BROKER_CHECK_MS))
-                .is_ok()
+                .fetch_metadata(None, Duration::from_millis(BROKER_ANSWER_MS))
             {
-                reports.brokers_answered();
+                Ok(_) => reports.brokers_answered(),
+                Err(_) => reports.brokers_are_silent(),
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! The queue needs no bound of its own: it holds at most one report for each record in flight.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_decoder::Timestamp;
@@ -34,23 +34,25 @@ pub(super) struct Taken {
 }
 
 /// What is known of the brokers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) enum Brokers {
+    /// Nothing yet.
+    #[default]
     Unknown,
+    /// They answer.
     Up,
+    /// librdkafka lost them. Brokers close idle connections too, so one question decides.
+    Suspect(Fault),
+    /// They do not answer.
     Down(Fault),
 }
-
-/// 0 means that nothing is known yet.
-const UP: u8 = 1;
-const DOWN: u8 = 2;
 
 /// Shared by the poll thread, where callbacks run, and the loop, which takes what they left.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     taken: Mutex<Taken>,
-    brokers: AtomicU8,
-    broker_fault: Mutex<Option<Fault>>,
+    brokers: Mutex<Brokers>,
+    are_brokers_up: AtomicBool,
     notify: Notify,
 }
 
@@ -68,31 +70,37 @@ impl Reports {
     }
 
     pub(super) fn brokers(&self) -> Brokers {
-        match self.brokers.load(Ordering::Acquire) {
-            UP => Brokers::Up,
-            DOWN => {
-                let fault = self.broker_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                fault.map_or(Brokers::Up, Brokers::Down)
-            }
-            _ => Brokers::Unknown,
-        }
+        self.brokers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Cheap: asked for every delivery report.
     pub(super) fn are_brokers_up(&self) -> bool {
-        self.brokers.load(Ordering::Acquire) == UP
+        self.are_brokers_up.load(Ordering::Acquire)
     }
 
     pub(super) fn brokers_answered(&self) {
-        if self.brokers.swap(UP, Ordering::AcqRel) != UP {
-            self.notify.notify_one();
+        self.set_brokers(Brokers::Up);
+    }
+
+    fn brokers_lost(&self, fault: Fault) {
+        if !matches!(self.brokers(), Brokers::Down(_)) {
+            self.set_brokers(Brokers::Suspect(fault));
         }
     }
 
-    fn brokers_failed(&self, fault: Fault) {
-        *self.broker_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
-        if self.brokers.swap(DOWN, Ordering::AcqRel) != DOWN {
-            self.notify.notify_one();
+    /// They were asked and did not answer.
+    pub(super) fn brokers_are_silent(&self) {
+        match self.brokers() {
+            Brokers::Down(_) => {}
+            Brokers::Suspect(fault) => self.set_brokers(Brokers::Down(fault)),
+            Brokers::Unknown | Brokers::Up => self.set_brokers(Brokers::Down(policy::unreachable())),
         }
+    }
+
+    fn set_brokers(&self, brokers: Brokers) {
+        self.are_brokers_up.store(brokers == Brokers::Up, Ordering::Release);
+        *self.brokers.lock().unwrap_or_else(PoisonError::into_inner) = brokers;
+        self.notify.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -124,7 +132,7 @@ impl ClientContext for Callbacks {
 
     fn error(&self, error: KafkaError, reason: &str) {
         if let Some(fault) = policy::broker_fault(error.rdkafka_error_code(), reason) {
-            self.0.brokers_failed(fault);
+            self.0.brokers_lost(fault);
         }
     }
 }
@@ -137,7 +145,9 @@ impl ProducerContext for Callbacks {
         match result {
             Ok(_) => {
                 let at = clock::now();
-                self.0.brokers.store(UP, Ordering::Release);
+                if !self.0.are_brokers_up() {
+                    self.0.brokers_answered();
+                }
                 self.0.push(|taken| taken.acknowledged.push((ticket, at)));
             }
             Err((error, message)) => {
