@@ -71,7 +71,7 @@ fn clock_us(time: &str) -> Option<i64> {
 
 fn parts_in_range(hours: i64, minutes: i64, seconds: i64, microseconds: i64) -> Option<i64> {
     let fits = (0..=24).contains(&hours) && (0..=59).contains(&minutes) && (0..=60).contains(&seconds);
-    fits.then_some(((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + microseconds)
+    fits.then(|| ((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + microseconds)
 }
 
 fn offset_us(offset: &str) -> Option<i64> {

@@ -120,8 +120,11 @@ impl FromStr for TopicTemplate {
             let literal_ends = rest.find(['{', '}']).unwrap_or(rest.len());
             let (literal, from_brace) = rest.split_at(literal_ends);
             if !literal.is_empty() {
-                format!("x{literal}").parse::<TopicName>()?;
-                parts.push(Part::Literal(literal.to_owned()));
+                match literal.parse::<TopicName>() {
+                    // `.` and `..` are no topics, and parts of many.
+                    Ok(_) | Err(TopicNameError::Reserved(_)) => parts.push(Part::Literal(literal.to_owned())),
+                    Err(error) => return Err(error.into()),
+                }
             }
             rest = match from_brace.strip_prefix('{') {
                 None if from_brace.is_empty() => from_brace,

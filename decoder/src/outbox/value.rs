@@ -63,10 +63,11 @@ fn binary_text(type_oid: u32, bytes: &[u8]) -> Result<Text<'_>, &'static str> {
     }
 }
 
-/// An enum, a domain or an extension's type: the wire does not say which. A text-like one can be used as it is.
+/// An enum, a domain or an extension's type: the wire does not say which. A text-like one can be used as it is. NUL is
+/// never part of a text in PostgreSQL, and nearly always part of a number or of a length.
 fn user_type_text(bytes: &[u8]) -> Result<Text<'_>, &'static str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.starts_with(char::from(JSONB_VERSION)) => Ok(Text::Wire(bytes)),
+        Ok(text) if !text.starts_with(char::from(JSONB_VERSION)) && !text.contains('\0') => Ok(Text::Wire(bytes)),
         _ => Err("its type is user-defined and not text-like; use the base type"),
     }
 }
