@@ -41,6 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(Message::Relation(relation)) => {
                 assert!(decoder.describe(&relation).is_ok());
             }
+            Ok(Message::Type { oid, schema, name }) => decoder.describe_type(oid, schema, name),
             Ok(Message::Insert { oid, tuple }) => {
                 if let Ok(envelope) = decoder.envelope(oid, tuple, position, time) {
                     let mut headers = 0;

@@ -55,7 +55,7 @@ impl<'de> Visitor<'de> for Members<'de> {
             names: self.names,
             values: Default::default(),
         };
-        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+        while let Some(name) = members.next_key::<Borrowing<'de>>()?.map(|name| name.0) {
             let place = self.names.iter().position(|chosen| *chosen == *name);
             match place.and_then(|place| headers.values.get_mut(place)) {
                 None => drop(members.next_value::<IgnoredAny>()?),

@@ -26,6 +26,8 @@ pub struct OutboxDecoder {
     tables: Vec<OutboxTable>,
     system_identifier: u64,
     routes: HashMap<u32, Route>,
+    /// The base types of domains, which the server names before the first table that uses them.
+    domains: HashMap<u32, u32>,
 }
 
 /// A table that was described: how to read its rows, or why that is impossible.
@@ -55,12 +57,21 @@ impl OutboxDecoder {
             tables,
             system_identifier,
             routes: HashMap::new(),
+            domains: HashMap::new(),
         }
     }
 
     /// A new connection describes its tables anew.
     pub fn forget_relations(&mut self) {
         self.routes.clear();
+        self.domains.clear();
+    }
+
+    /// Takes a type that is not built in. Of a domain the server sends the base type's name; an enum has its own.
+    pub fn describe_type(&mut self, oid: u32, schema: &str, name: &str) {
+        if let (true, Some(base)) = (schema.is_empty(), value::built_in(name)) {
+            self.domains.insert(oid, base);
+        }
     }
 
     /// Takes a table's description and replaces an earlier one.
@@ -81,7 +92,7 @@ impl OutboxDecoder {
             None => Route::Refused(MappingError::UnmappedTable {
                 table: format!("{schema}.{}", relation.table),
             }),
-            Some(table) => match Plan::new(table, relation)? {
+            Some(table) => match Plan::new(table, relation, &self.domains)? {
                 Ok(plan) => Route::Mapped(Box::new(plan)),
                 Err(refusal) => Route::Refused(refusal),
             },

@@ -93,6 +93,7 @@ impl Plan {
     pub(super) fn new(
         table: &OutboxTable,
         relation: &RelationBody<'_>,
+        domains: &HashMap<u32, u32>,
     ) -> Result<Result<Self, MappingError>, DecodeError> {
         let described = relation.columns().collect::<Result<Vec<_>, _>>()?;
         let mut masks = vec![0; described.len()];
@@ -105,7 +106,8 @@ impl Plan {
             match described.iter().position(|column| column.name == name) {
                 Some(index) => {
                     masks[index] |= 1 << part as usize;
-                    type_oids[part as usize] = described[index].type_oid;
+                    let type_oid = described[index].type_oid;
+                    type_oids[part as usize] = domains.get(&type_oid).copied().unwrap_or(type_oid);
                 }
                 None if part.may_be_missing(name) => {}
                 None => {
@@ -140,11 +142,7 @@ impl Plan {
         let aggregate_type = self.required(&row, Part::AggregateType)?;
         self.remember_topic(&aggregate_type)?;
         let plan = &*self;
-        let idempotency_key = if plan.has_id {
-            IdempotencyKey::of_row(plan.required(&row, Part::Id)?)
-        } else {
-            IdempotencyKey::derived(system_identifier, position)
-        };
+        let idempotency_key = plan.idempotency_key(&row, position, system_identifier)?;
         Ok(Envelope {
             position,
             committed_at,
@@ -158,6 +156,22 @@ impl Plan {
             metadata: plan.metadata(&row)?,
             aggregate_type,
         })
+    }
+
+    fn idempotency_key<'e>(
+        &self,
+        row: &Row<'e>,
+        position: Position,
+        system_identifier: u64,
+    ) -> Result<IdempotencyKey<'e>, MappingError> {
+        if !self.has_id {
+            return Ok(IdempotencyKey::derived(system_identifier, position));
+        }
+        let id = self.required(row, Part::Id)?;
+        if id.as_bytes().is_empty() {
+            return Err(self.unreadable(Part::Id, "it is empty, and every record needs a key of its own"));
+        }
+        Ok(IdempotencyKey::of_row(id))
     }
 
     fn row<'e>(&self, tuple: Tuple<'e>) -> Result<Row<'e>, RowError> {

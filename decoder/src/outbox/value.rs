@@ -27,6 +27,28 @@ mod oid {
     pub(super) const FIRST_NORMAL: u32 = 16_384;
 }
 
+/// The oid of a built-in type that has a rendering, by its name.
+pub(super) fn built_in(name: &str) -> Option<u32> {
+    Some(match name {
+        "bool" => oid::BOOL,
+        "bytea" => oid::BYTEA,
+        "bpchar" => oid::BPCHAR,
+        "int2" => oid::INT2,
+        "int4" => oid::INT4,
+        "int8" => oid::INT8,
+        "json" => oid::JSON,
+        "jsonb" => oid::JSONB,
+        "name" => oid::NAME,
+        "text" => oid::TEXT,
+        "timestamp" => oid::TIMESTAMP,
+        "timestamptz" => oid::TIMESTAMPTZ,
+        "uuid" => oid::UUID,
+        "varchar" => oid::VARCHAR,
+        "xml" => oid::XML,
+        _ => return None,
+    })
+}
+
 /// jsonb's binary form begins with this version number.
 const JSONB_VERSION: u8 = 1;
 
@@ -63,7 +85,7 @@ fn binary_text(type_oid: u32, bytes: &[u8]) -> Result<Text<'_>, &'static str> {
     }
 }
 
-/// An enum, a domain or an extension's type: the wire does not say which. A text-like one can be used as it is. NUL is
+/// An enum, an extension's type, or a domain over one: a text-like one can be used as it is. NUL is
 /// never part of a text in PostgreSQL, and nearly always part of a number or of a length.
 fn user_type_text(bytes: &[u8]) -> Result<Text<'_>, &'static str> {
     match std::str::from_utf8(bytes) {

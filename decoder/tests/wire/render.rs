@@ -126,6 +126,7 @@ impl Rendering {
                 };
                 self.line(&format!("type made by {made_by}: {schema:?}.{name:?}"));
                 self.types.insert(oid, format!("{schema:?}.{name:?}"));
+                self.decoder.describe_type(oid, schema, name);
             }
             Message::Insert { oid, tuple } => self.insert(oid, tuple),
             Message::Update { oid } => self.line(&format!("update {}", self.table(oid))),

@@ -148,12 +148,15 @@ impl Pipeline {
             } => Ok(self.begin(commit_lsn, committed_at, xid)?),
             Message::Commit { position, .. } => Ok(self.commit(position)?),
             Message::Relation(relation) => Ok(self.decoder.describe(&relation)?),
+            Message::Type { oid, schema, name } => {
+                self.decoder.describe_type(oid, schema, name);
+                Ok(())
+            }
             // An outbox has inserts only. Whatever else a wider publication sends is none of its events.
             Message::Update { .. }
             | Message::Delete { .. }
             | Message::Truncate { .. }
             | Message::Origin { .. }
-            | Message::Type { .. }
             | Message::Logical { .. } => Ok(()),
         }
     }
