@@ -9,23 +9,24 @@
 //!
 //! A failed or purged report carries its record, so the line is rebuilt from the reports in the ledger's order, and the
 //! slot is not read again. A broker refuses whole batches: after a refusal the records go out one a batch, until the
-//! one that is refused alone is known.
+//! one that is refused alone is known. What may be handed to a producer, and when, is [`Outlet`]'s.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::Message;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Headers, OwnedMessage};
 
 use crate::backoff::Backoff;
 use crate::clock::unix_seconds;
-use crate::config::{KafkaSettings, PipelineSettings, SecretError};
+use crate::config::{KafkaSettings, PipelineSettings};
 use crate::fault::{Fault, FaultKind};
+use crate::kafka::outlet::{Outlet, StartError};
 use crate::kafka::policy;
 use crate::kafka::producer::{NotTaken, Producer};
-use crate::kafka::properties::{Batching, client_config};
+use crate::kafka::properties::Batching;
 use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
 use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
 use crate::telemetry::{Condition, Health, Metrics, Part};
@@ -50,11 +51,7 @@ pub struct Delivery {
 }
 
 enum State {
-    Flowing {
-        producer: Producer,
-        batching: Batching,
-        is_fatal: bool,
-    },
+    Flowing(Box<Outlet>),
     Clearing {
         /// Kept until its last report has come.
         _producer: Producer,
@@ -80,17 +77,13 @@ impl Delivery {
         health: Health,
     ) -> Result<Self, StartError> {
         let reports = Arc::<Reports>::default();
-        let producer = start_producer(kafka, limits, Batching::Full, &reports)?;
+        let outlet = Outlet::open(kafka, limits, Batching::Full, &reports, Instant::now())?;
         Ok(Self {
             kafka: kafka.clone(),
             limits: limits.clone(),
             reports,
             container: Taken::default(),
-            state: State::Flowing {
-                producer,
-                batching: Batching::Full,
-                is_fatal: false,
-            },
+            state: State::Flowing(Box::new(outlet)),
             backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
             replayed_until: None,
             blamed_until: None,
@@ -110,15 +103,8 @@ impl Delivery {
     }
 
     /// Whether new records can be taken.
-    pub const fn is_flowing(&self) -> bool {
-        matches!(
-            self.state,
-            State::Flowing {
-                batching: Batching::Full,
-                is_fatal: false,
-                ..
-            }
-        )
+    pub fn is_flowing(&self) -> bool {
+        matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
     }
 
     /// Takes the reports that have come and goes on to whatever they lead to.
@@ -135,6 +121,9 @@ impl Delivery {
 
     fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken) {
         for &(ticket, at) in &taken.acknowledged {
+            if let State::Flowing(outlet) = &mut self.state {
+                outlet.acknowledged(ticket);
+            }
             if let Some(committed_at) = pipeline.acknowledge(ticket) {
                 let waited_s = unix_seconds(at) - unix_seconds(committed_at);
                 self.metrics.commit_to_ack.observe(waited_s.max(0.0));
@@ -142,6 +131,11 @@ impl Delivery {
             }
         }
         self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
+        if let State::Flowing(outlet) = &mut self.state {
+            for (topic, partitions) in &taken.counted {
+                outlet.counted(topic, *partitions);
+            }
+        }
     }
 
     fn note_failures(&mut self, arrived: Vec<Failed>) {
@@ -153,20 +147,21 @@ impl Delivery {
         }
         match &mut self.state {
             State::Clearing { failed, .. } => failed.extend(arrived),
-            State::Flowing { is_fatal: false, .. } if arrived.is_empty() => {}
-            State::Flowing { .. } => self.stop_the_line(arrived),
+            State::Flowing(outlet) if arrived.is_empty() && !outlet.is_fatal() => {}
+            State::Flowing(_) => self.stop_the_line(arrived),
             State::Waiting { .. } => assert!(arrived.is_empty(), "a report came after every ticket had reported"),
         }
     }
 
-    fn stop_the_line(&mut self, failed: Vec<Failed>) {
+    fn stop_the_line(&mut self, mut failed: Vec<Failed>) {
         let waiting = State::Waiting {
             batching: Batching::Full,
             failed: Vec::new(),
             until: Instant::now(),
         };
-        if let State::Flowing { producer, batching, .. } = std::mem::replace(&mut self.state, waiting) {
-            producer.purge();
+        if let State::Flowing(outlet) = std::mem::replace(&mut self.state, waiting) {
+            let (producer, batching, unsent) = outlet.close();
+            failed.extend(unsent);
             self.state = State::Clearing {
                 _producer: producer,
                 batching,
@@ -190,13 +185,14 @@ impl Delivery {
                 let (failed, batching) = (std::mem::take(failed), *batching);
                 self.rebuild(failed, batching, now);
             }
-            State::Flowing {
-                batching: Batching::Isolating,
-                ..
-            } if in_flight == 0 => {
+            State::Flowing(outlet) if outlet.has_isolated() && in_flight == 0 => {
                 self.rebuild(Vec::new(), Batching::Full, now);
             }
-            _ => {}
+            State::Flowing(outlet) => {
+                outlet.count_again(now);
+                outlet.pump(&self.metrics);
+            }
+            State::Clearing { .. } | State::Waiting { .. } => {}
         }
     }
 
@@ -241,8 +237,15 @@ impl Delivery {
 
     /// A new producer, and everything that failed once more, in the ledger's order.
     fn rebuild(&mut self, failed: Vec<Failed>, batching: Batching, now: Instant) {
-        let producer = match start_producer(&self.kafka, &self.limits, batching, &self.reports) {
-            Ok(producer) => producer,
+        match Outlet::open(&self.kafka, &self.limits, batching, &self.reports, now) {
+            Ok(mut outlet) => {
+                if !failed.is_empty() {
+                    self.metrics.producer_rebuilds.inc();
+                }
+                outlet.send_again(failed);
+                outlet.pump(&self.metrics);
+                self.state = State::Flowing(Box::new(outlet));
+            }
             Err(error) => {
                 tracing::warn!("no new producer could be made, trying again: {error}");
                 self.state = State::Waiting {
@@ -250,29 +253,8 @@ impl Delivery {
                     failed,
                     until: now + self.backoff.next_wait(),
                 };
-                return;
-            }
-        };
-        if !failed.is_empty() {
-            self.metrics.producer_rebuilds.inc();
-        }
-        for failed in &failed {
-            let taken = producer.send_again(failed.ticket, &failed.record);
-            assert_eq!(
-                taken,
-                Ok(()),
-                "a record that the producer took before was not taken again"
-            );
-            self.metrics.events_published.inc();
-            if failed.code == RDKafkaErrorCode::PurgeInflight || failed.code == RDKafkaErrorCode::MessageTimedOut {
-                self.metrics.possible_duplicates.inc();
             }
         }
-        self.state = State::Flowing {
-            producer,
-            batching,
-            is_fatal: false,
-        };
     }
 
     /// Shows how the brokers are.
@@ -314,15 +296,10 @@ impl Sink for Delivery {
     type Refusal = Refusal;
 
     fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
-        let State::Flowing {
-            producer,
-            batching: Batching::Full,
-            is_fatal,
-        } = &mut self.state
-        else {
+        let State::Flowing(outlet) = &mut self.state else {
             return Err(SendError::Full);
         };
-        match producer.send(ticket, envelope) {
+        match outlet.send(ticket, envelope) {
             Ok(()) => {
                 self.metrics.events_published.inc();
                 if self.replayed_until.is_some_and(|until| envelope.committed_at <= until) {
@@ -330,11 +307,7 @@ impl Sink for Delivery {
                 }
                 Ok(())
             }
-            Err(NotTaken::Full) => Err(SendError::Full),
-            Err(NotTaken::Fatal) => {
-                *is_fatal = true;
-                Err(SendError::Full)
-            }
+            Err(NotTaken::Full | NotTaken::Fatal) => Err(SendError::Full),
             Err(NotTaken::Record(code)) => {
                 let id = String::from_utf8_lossy(envelope.idempotency_key.as_bytes()).into_owned();
                 let bytes = envelope.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
@@ -343,27 +316,6 @@ impl Sink for Delivery {
             }
         }
     }
-}
-
-/// Why a producer cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// librdkafka does not accept the configuration.
-    #[error("librdkafka does not accept the configuration: {0}")]
-    Configuration(#[from] KafkaError),
-    /// A secret's file cannot be read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-}
-
-fn start_producer(
-    kafka: &KafkaSettings,
-    limits: &PipelineSettings,
-    batching: Batching,
-    reports: &Arc<Reports>,
-) -> Result<Producer, StartError> {
-    let config = client_config(kafka, limits, batching)?;
-    Ok(Producer::start(&config, Arc::clone(reports))?)
 }
 
 /// Names a record without its content.

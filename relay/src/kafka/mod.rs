@@ -3,9 +3,13 @@
 //! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
 
 mod delivery;
+mod introduction;
+mod murmur2;
+mod outlet;
 mod policy;
 mod producer;
 mod properties;
 mod reports;
 
-pub use delivery::{Delivery, Refusal, StartError};
+pub use delivery::{Delivery, Refusal};
+pub use outlet::StartError;

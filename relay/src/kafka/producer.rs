@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use outbox_decoder::Envelope;
+use outbox_decoder::{Envelope, TopicName};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage, Timestamp};
@@ -15,6 +16,7 @@ use crate::kafka::reports::{Callbacks, Reports};
 use crate::pipeline::Ticket;
 
 const POLL_MS: u64 = 100;
+const COUNTS_WAITING_MAX: usize = 64;
 const BROKER_CHECK_MS: u64 = 1000;
 const BROKER_ANSWER_MS: u64 = 3000;
 
@@ -22,6 +24,7 @@ const BROKER_ANSWER_MS: u64 = 3000;
 pub(super) struct Producer {
     client: Arc<BaseProducer<Callbacks>>,
     stopping: Arc<AtomicBool>,
+    to_count: SyncSender<TopicName>,
 }
 
 /// Why librdkafka did not take a record.
@@ -42,11 +45,16 @@ impl Producer {
         let stopping = Arc::new(AtomicBool::new(false));
         let polled = Arc::clone(&client);
         let until = Arc::clone(&stopping);
+        let to_count = start_counting(Arc::clone(&client), Arc::clone(&reports))?;
         thread::Builder::new()
             .name("kafka-poll".to_owned())
             .spawn(move || poll(&polled, &until, &reports))
-            .map_err(|error| KafkaError::ClientCreation(format!("no thread for its events: {error}")))?;
-        Ok(Self { client, stopping })
+            .map_err(|error| no_thread(&error))?;
+        Ok(Self {
+            client,
+            stopping,
+            to_count,
+        })
     }
 
     pub(super) fn send(&self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
@@ -78,6 +86,12 @@ impl Producer {
         self.client.send(record).map_err(|(error, _)| not_taken(&error))
     }
 
+    /// Asks the brokers how many partitions a topic has; the answer is a report. Without one, ask again.
+    pub(super) fn count_partitions(&self, topic: TopicName) {
+        // When the queue is full, asking again later is what happens anyway.
+        let _ = self.to_count.try_send(topic);
+    }
+
     /// Gives up everything that is queued or in flight: each record comes back as a failed report.
     pub(super) fn purge(&self) {
         self.client.purge(PurgeConfig::default().queue().inflight());
@@ -88,6 +102,36 @@ impl Drop for Producer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Release);
     }
+}
+
+/// Counting asks a broker and waits for it, which neither the loop nor the poll thread can afford.
+fn start_counting(
+    client: Arc<BaseProducer<Callbacks>>,
+    reports: Arc<Reports>,
+) -> Result<SyncSender<TopicName>, KafkaError> {
+    let (to_count, topics) = sync_channel::<TopicName>(COUNTS_WAITING_MAX);
+    let count = move || {
+        for topic in topics {
+            let metadata = client
+                .client()
+                .fetch_metadata(Some(topic.as_str()), Duration::from_millis(BROKER_ANSWER_MS));
+            let partitions = metadata
+                .ok()
+                .and_then(|metadata| Some(metadata.topics().first()?.partitions().len()));
+            if let Some(partitions) = partitions.filter(|&partitions| partitions > 0) {
+                reports.counted(topic, partitions);
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("kafka-count".to_owned())
+        .spawn(count)
+        .map_err(|error| no_thread(&error))?;
+    Ok(to_count)
+}
+
+fn no_thread(error: &std::io::Error) -> KafkaError {
+    KafkaError::ClientCreation(format!("no thread could be started: {error}"))
 }
 
 /// The thread holds the last reference: dropping a producer flushes for up to half a second, which the loop must not

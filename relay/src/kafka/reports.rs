@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outbox_decoder::Timestamp;
+use outbox_decoder::{Timestamp, TopicName};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::OwnedMessage;
@@ -31,6 +31,8 @@ pub(super) struct Failed {
 pub(super) struct Taken {
     pub(super) acknowledged: Vec<(Ticket, Timestamp)>,
     pub(super) failed: Vec<Failed>,
+    /// Topics and the number of their partitions.
+    pub(super) counted: Vec<(TopicName, usize)>,
 }
 
 /// What is known of the brokers.
@@ -61,6 +63,7 @@ impl Reports {
     pub(super) fn take(&self, container: &mut Taken) {
         container.acknowledged.clear();
         container.failed.clear();
+        container.counted.clear();
         std::mem::swap(&mut *self.lock(), container);
     }
 
@@ -103,6 +106,10 @@ impl Reports {
         self.notify.notify_one();
     }
 
+    pub(super) fn counted(&self, topic: TopicName, partitions: usize) {
+        self.push(|taken| taken.counted.push((topic, partitions)));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,7 +117,7 @@ impl Reports {
     fn push(&self, push: impl FnOnce(&mut Taken)) {
         let was_empty = {
             let mut taken = self.lock();
-            let was_empty = taken.acknowledged.is_empty() && taken.failed.is_empty();
+            let was_empty = taken.acknowledged.is_empty() && taken.failed.is_empty() && taken.counted.is_empty();
             push(&mut taken);
             was_empty
         };

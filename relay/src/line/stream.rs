@@ -183,7 +183,7 @@ impl<'l> Streaming<'l> {
             && pipeline.ledger().in_flight_records() <= limits.in_flight_records_max / 4 * 3
     }
 
-    const fn wants_reports(&self) -> bool {
+    fn wants_reports(&self) -> bool {
         self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing()
     }
 

@@ -1,0 +1,82 @@
+//! Fills the outbox table: a backlog for whoever drains it.
+
+use crate::database::Database;
+use crate::failure::Failure;
+use crate::progress::Progress;
+
+/// The type of every row; it chooses the topic.
+pub(crate) const AGGREGATE_TYPE: &str = "order";
+
+/// As an application commits that writes in batches.
+const ROWS_PER_TRANSACTION: u32 = 100;
+/// Rows that go to the server in one statement: enough to be quick, few enough to show progress.
+const ROWS_PER_STATEMENT: u32 = 10_000;
+
+/// What a row carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Payload {
+    /// About 600 bytes of row on the wire. An order as an application would write it: names repeat, values do not.
+    Large,
+    /// About 100 bytes of payload.
+    Small,
+}
+
+impl Payload {
+    /// The beginning of the document for row `i` as SQL; it ends inside a string that is filled up.
+    const fn beginning(self) -> &'static str {
+        match self {
+            Payload::Large => {
+                r#"format('{"order_id":%s,"customer_id":"%s","placed_at":"2026-01-05T09:30:00Z","currency":"EUR",' ||
+                    '"total_cents":%s,"lines":[{"sku":"SKU-%s","quantity":%s,"unit_price_cents":1299},' ||
+                    '{"sku":"SKU-%s","quantity":%s,"unit_price_cents":450}],"note":"',
+                    i, md5(i::text), i::int8 * 7919 % 100000, i::int8 * 31 % 9973, i % 9, i::int8 * 17 % 9973, i % 5)"#
+            }
+            Payload::Small => r#"format('{"order_id":%s,"customer_id":"%s","note":"', i, md5(i::text))"#,
+        }
+    }
+
+    /// The document's size.
+    const fn bytes(self) -> u32 {
+        match self {
+            Payload::Large => 480,
+            Payload::Small => 100,
+        }
+    }
+
+    /// Selects the rows `first` to `last`.
+    fn rows(self, first: &str, last: &str) -> String {
+        let (beginning, filled) = (self.beginning(), self.bytes() - 2);
+        format!(
+            r#"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+               SELECT '{AGGREGATE_TYPE}', 'order-' || lpad(i::text, 8, '0'), 'order_placed',
+                      (rpad({beginning}, {filled}, 'please ring twice ') || '"}}')::json
+               FROM generate_series({first}, {last}) AS i;"#
+        )
+    }
+}
+
+/// Fills in rows with distinct keys, a hundred a transaction.
+pub(crate) fn fill(database: &Database, rows: u32) -> Result<(), Failure> {
+    let progress = Progress::new("filling in rows", rows);
+    let mut done = 0;
+    while done < rows {
+        let until = rows.min(done + ROWS_PER_STATEMENT);
+        let insert = Payload::Large.rows("low", "least(low + step - 1, high)");
+        let statement = format!(
+            "DO $$ DECLARE step CONSTANT int := {ROWS_PER_TRANSACTION}; high CONSTANT int := {until};
+             BEGIN
+                 FOR low IN {} .. high BY step LOOP {insert} COMMIT; END LOOP;
+             END $$",
+            done + 1
+        );
+        database.execute("take the rows", &statement)?;
+        done = until;
+        progress.set(done);
+    }
+    Ok(())
+}
+
+/// Fills in rows as one transaction.
+pub(crate) fn fill_at_once(database: &Database, rows: u32, payload: Payload) -> Result<(), Failure> {
+    database.execute("take the rows", &payload.rows("1", &rows.to_string()))
+}

@@ -1,0 +1,85 @@
+//! Why a measurement ended without a number. Each message says what, why, and what to do next.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use outbox_relay_tests::stack::StackError;
+use rdkafka::error::KafkaError;
+
+/// 128 + SIGINT, as shells say it.
+const INTERRUPTED: u8 = 130;
+
+/// A measurement that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A signal asked for the end.
+    #[error("interrupted; everything that was started is stopped")]
+    Interrupted,
+    /// The local stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// A statement.
+    #[error("PostgreSQL did not {action}: {reason}")]
+    Postgres { action: &'static str, reason: String },
+    /// A question to the brokers.
+    #[error("Kafka did not say where the topic ends: {0}")]
+    Kafka(#[from] KafkaError),
+    /// A file.
+    #[error("cannot {action} {}: {source}; check the permissions and the free space there", .path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// A program that ended when it should not have, or otherwise than it should have.
+    #[error("{program} ended ({status}); the end of what it said:\n{tail}")]
+    Ended {
+        program: String,
+        status: ExitStatus,
+        tail: String,
+    },
+    /// A program that did not do its work in time.
+    #[error("{program} did not {what} within {limit_s} s; the end of what it said:\n{tail}")]
+    Late {
+        program: String,
+        what: &'static str,
+        limit_s: u64,
+        tail: String,
+    },
+    /// The relay is wrong, not slow.
+    #[error(
+        "the topic holds {found} new records where {expected} rows were committed: a bug of the relay, please report it"
+    )]
+    Count { expected: i64, found: i64 },
+    /// A program that is not there.
+    #[error("{} is missing: {remedy}", .program.display())]
+    Missing { program: PathBuf, remedy: &'static str },
+}
+
+impl Failure {
+    /// For `map_err` on an [`io::Error`] about `path`.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure {
+        let path = path.to_owned();
+        move |source| Failure::File { action, path, source }
+    }
+
+    /// For `map_err` on a statement's error.
+    pub(crate) fn postgres(action: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Failure {
+        move |error| {
+            // The library's own text is "db error"; what the server said is behind it.
+            let reason = error
+                .as_db_error()
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            Failure::Postgres { action, reason }
+        }
+    }
+
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Interrupted => INTERRUPTED,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What is measured: a `PostgreSQL`, a Kafka, and a relay that is set up between them as a user would set it up.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use outbox_relay_tests::stack::{self, Options, SUPERUSER, Stack};
+use tempfile::TempDir;
+
+use crate::backlog::AGGREGATE_TYPE;
+use crate::database::Database;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+use crate::progress;
+use crate::relay::Relay;
+use crate::topic::Topic;
+
+pub(crate) const DATABASE: &str = "bench";
+pub(crate) const PARTITIONS: i32 = 12;
+
+const STACK_NAME: &str = "bench";
+const RELAY_PASSWORD: &str = "bench";
+
+/// Takes away what would come and go by itself while something is measured: checkpoints, with the page images after
+/// them, and vacuuming.
+const QUIET: [(&str, &str); 4] = [
+    ("max_wal_size", "16GB"),
+    ("checkpoint_timeout", "1h"),
+    ("autovacuum", "off"),
+    ("max_slot_wal_keep_size", "-1"),
+];
+
+/// Servers, database, topic and relay. The order of the fields is the order in which they end.
+pub(crate) struct Installation {
+    pub(crate) relay: Relay,
+    pub(crate) topic: Topic,
+    pub(crate) database: Database,
+    pub(crate) stack: Stack,
+    folder: TempDir,
+}
+
+impl Installation {
+    /// Starts servers of its own and sets the relay up; `program` and `overrides` are the relay's.
+    pub(crate) fn start(
+        program: PathBuf,
+        overrides: &[String],
+        interrupt: &Interrupt,
+    ) -> Result<Installation, Failure> {
+        progress::step("starting PostgreSQL and Kafka");
+        stack::clear_leftovers()?;
+        let stack = Stack::start_numbered(STACK_NAME, &options()?)?;
+        interrupt.check()?;
+        let folder = tempfile::tempdir().map_err(Failure::file("make", &std::env::temp_dir()))?;
+        let database = Database::create(stack.postgres.facts(), DATABASE, interrupt)?;
+        let config = write_config(folder.path(), &stack)?;
+        let relay = Relay::new(program, config, folder.path(), overrides);
+        let superuser_password = write(folder.path(), "superuser-password", &stack.postgres.facts().password)?;
+        let password_file = superuser_password.display().to_string();
+        relay.command(
+            &[
+                "migrate",
+                "--user",
+                SUPERUSER,
+                "--password-file",
+                &password_file,
+                "--set-password",
+            ],
+            interrupt,
+        )?;
+        let topic = format!("outbox.event.{AGGREGATE_TYPE}");
+        stack.kafka.create_topic(&topic, PARTITIONS, &[])?;
+        let topic = Topic::watch(stack.kafka.bootstrap_servers(), &topic, PARTITIONS)?;
+        Ok(Installation {
+            relay,
+            topic,
+            database,
+            stack,
+            folder,
+        })
+    }
+
+    /// For logs and other files that go away at the end.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn options() -> Result<Options, Failure> {
+    let mut options = Options::with_brokers(1)?;
+    for (parameter, value) in QUIET {
+        options.postgres = options.postgres.set(parameter, value);
+    }
+    Ok(options)
+}
+
+/// Everything that is not said here keeps its default: that is what is measured.
+fn write_config(folder: &Path, stack: &Stack) -> Result<PathBuf, Failure> {
+    let password_file = write(folder, "relay-password", RELAY_PASSWORD)?;
+    let text = format!(
+        "[postgres]\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\npassword_file = {:?}\n\
+         [kafka]\nbootstrap_servers = \"{}\"\n\
+         [admin]\nlisten = \"127.0.0.1:{}\"\n",
+        stack.postgres.port(),
+        password_file.display().to_string(),
+        stack.kafka.bootstrap_servers(),
+        stack::free_port()?,
+    );
+    write(folder, "relay.toml", &text)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    let file = folder.join(name);
+    fs::write(&file, text).map_err(Failure::file("write", &file))?;
+    Ok(file)
+}

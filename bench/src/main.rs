@@ -1,0 +1,53 @@
+//! Measures what the relay carries, at what latency and at what cost.
+//!
+//! Each sub-command starts a `PostgreSQL` and a Kafka of its own, measures the release binary from outside, and takes
+//! everything down again. Nothing is asserted on time: a number is printed, and judged by who reads it.
+
+mod backlog;
+mod child;
+mod database;
+mod failure;
+mod installation;
+mod interrupt;
+mod machine;
+mod median;
+mod progress;
+mod recvlogical;
+mod relay;
+mod smoke;
+mod topic;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use interrupt::Interrupt;
+
+/// Measures the relay against a real `PostgreSQL` and a real Kafka of its own.
+#[derive(Debug, Parser)]
+#[command(name = "outbox-relay-bench", version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Minutes: a backlog against `pg_recvlogical`, one large transaction, and the time to the first record
+    Smoke(smoke::Options),
+}
+
+fn main() -> ExitCode {
+    let command_line = CommandLine::parse();
+    let outcome = Interrupt::watch().and_then(|interrupt| match command_line.command {
+        Command::Smoke(options) => smoke::run(&options, &interrupt),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("outbox-relay-bench: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! One producer and what may be handed to it: first what failed before, in order; then what is new; never two records
+//! to a partition in which the broker does not know this producer yet.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outbox_decoder::{Envelope, Text, TopicName};
+use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::config::{KafkaSettings, PipelineSettings, SecretError};
+use crate::kafka::introduction::{Introductions, Verdict};
+use crate::kafka::producer::{NotTaken, Producer};
+use crate::kafka::properties::{Batching, client_config};
+use crate::kafka::reports::{Failed, Reports};
+use crate::pipeline::Ticket;
+use crate::telemetry::Metrics;
+
+/// A topic whose partitions could not be counted is asked for again after this.
+const COUNT_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Why a producer cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// librdkafka does not accept the configuration.
+    #[error("librdkafka does not accept the configuration: {0}")]
+    Configuration(#[from] KafkaError),
+    /// A secret's file cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+pub(super) struct Outlet {
+    producer: Producer,
+    batching: Batching,
+    introductions: Introductions,
+    again: VecDeque<Failed>,
+    counted_at: Instant,
+    is_fatal: bool,
+}
+
+impl Outlet {
+    pub(super) fn open(
+        kafka: &KafkaSettings,
+        limits: &PipelineSettings,
+        batching: Batching,
+        reports: &Arc<Reports>,
+        now: Instant,
+    ) -> Result<Self, StartError> {
+        let config = client_config(kafka, limits, batching)?;
+        let producer = Producer::start(&config, Arc::clone(reports))?;
+        let (introductions, again) = (Introductions::default(), VecDeque::new());
+        Ok(Self {
+            producer,
+            batching,
+            introductions,
+            again,
+            counted_at: now,
+            is_fatal: false,
+        })
+    }
+
+    /// Takes over what failed in the producer before this one, in the ledger's order.
+    pub(super) fn send_again(&mut self, failed: Vec<Failed>) {
+        self.again = failed.into();
+    }
+
+    /// Takes new records.
+    pub(super) fn is_open(&self) -> bool {
+        self.batching == Batching::Full && self.again.is_empty() && !self.is_fatal
+    }
+
+    pub(super) const fn is_fatal(&self) -> bool {
+        self.is_fatal
+    }
+
+    /// Was opened to find out which record a broker refuses, and has nothing left to send.
+    pub(super) fn has_isolated(&self) -> bool {
+        self.batching == Batching::Isolating && self.again.is_empty()
+    }
+
+    pub(super) fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
+        if !self.is_open() {
+            return Err(NotTaken::Full);
+        }
+        let key = envelope.key.as_ref().map(Text::as_bytes);
+        let verdict = self.introductions.verdict(envelope.topic, key);
+        if verdict == Verdict::Wait {
+            return Err(NotTaken::Full);
+        }
+        let sent = self.producer.send(ticket, envelope);
+        self.note(sent, verdict, envelope.topic, key, ticket)
+    }
+
+    /// Hands on what failed before, as far as it may go.
+    pub(super) fn pump(&mut self, metrics: &Metrics) {
+        while let Some(failed) = self.again.front() {
+            // The producer before this one took the name, so it is one.
+            let Ok(topic) = failed.record.topic().parse::<TopicName>() else {
+                unreachable!("a topic without a name")
+            };
+            let verdict = self.introductions.verdict(&topic, failed.record.key());
+            if verdict == Verdict::Wait || self.is_fatal {
+                return;
+            }
+            let sent = self.producer.send_again(failed.ticket, &failed.record);
+            let Some(failed) = self.again.pop_front() else { return };
+            if let Err(not_taken) = self.note(sent, verdict, &topic, failed.record.key(), failed.ticket) {
+                assert!(
+                    !matches!(not_taken, NotTaken::Record(_)),
+                    "a record that was taken before was not taken again"
+                );
+                self.again.push_front(failed);
+                return;
+            }
+            metrics.events_published.inc();
+            if matches!(
+                failed.code,
+                RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::MessageTimedOut
+            ) {
+                metrics.possible_duplicates.inc();
+            }
+        }
+    }
+
+    fn note(
+        &mut self,
+        sent: Result<(), NotTaken>,
+        verdict: Verdict,
+        topic: &TopicName,
+        key: Option<&[u8]>,
+        ticket: Ticket,
+    ) -> Result<(), NotTaken> {
+        match &sent {
+            Ok(()) => self.introductions.sent(topic, key, ticket),
+            Err(not_taken) => self.is_fatal |= *not_taken == NotTaken::Fatal,
+        }
+        if sent.is_ok() && verdict == Verdict::SendAndCount {
+            self.producer.count_partitions(topic.clone());
+        }
+        sent
+    }
+
+    pub(super) fn acknowledged(&mut self, ticket: Ticket) {
+        self.introductions.acknowledged(ticket);
+    }
+
+    pub(super) fn counted(&mut self, topic: &TopicName, partitions: usize) {
+        self.introductions.counted(topic, partitions);
+    }
+
+    /// Asks again for partitions that could not be counted.
+    pub(super) fn count_again(&mut self, now: Instant) {
+        if now.duration_since(self.counted_at) >= COUNT_AGAIN_AFTER {
+            self.counted_at = now;
+            for topic in self.introductions.uncounted() {
+                self.producer.count_partitions(topic.clone());
+            }
+        }
+    }
+
+    /// Gives everything up: what is under way comes back as failed reports, what was not handed on yet comes back here.
+    pub(super) fn close(self) -> (Producer, Batching, Vec<Failed>) {
+        self.producer.purge();
+        let unsent = self.again.into_iter().map(|failed| Failed {
+            code: RDKafkaErrorCode::PurgeQueue,
+            ..failed
+        });
+        (self.producer, self.batching, unsent.collect())
+    }
+}

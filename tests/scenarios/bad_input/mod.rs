@@ -1,0 +1,23 @@
+//! Bad input: one clear line that says what, why and what to do; a waiting state or a documented exit code; nothing lost.
+
+mod configuration;
+mod database;
+mod kafka;
+mod protocol;
+
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::relay::Relay;
+
+/// Waits until the relay is halted for this reason: not ready, alive and live, one log line, and a hint for a person.
+fn is_halted(relay: &mut Relay, code: &str, hint: &str) -> Outcome {
+    let readiness = relay.wait_for_fault(code)?;
+    let body = &readiness.body;
+    ensure(readiness.status == 503 && readiness.phase() == "halted", || {
+        format!("{} {body}", readiness.status)
+    })?;
+    ensure(body.contains(hint), || format!("{hint:?} is not in: {body}"))?;
+    ensure(relay.liveness()? == 200, || "the relay is not live".to_owned())?;
+    let log = relay.log();
+    let lines = log.lines().filter(|line| line.contains(code)).count();
+    ensure(lines == 1, || format!("{lines} log lines about {code}:\n{log}"))
+}

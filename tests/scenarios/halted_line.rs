@@ -1,0 +1,148 @@
+//! What needs a person: the line halts, says so, and goes on by itself once the cause is gone (P3, P7).
+
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::history::History;
+use outbox_relay_tests::relay::{Readiness, Relay};
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::writer::Writer;
+
+/// The topic setting that bounds a batch.
+const LIMIT: &str = "max.message.bytes";
+
+#[test]
+fn a_missing_topic_halts_the_line_and_creating_it_resumes() -> Outcome {
+    let mut scenario = Setup::new("no_topic").without_topic().start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(20)?;
+    let topic = scenario.topic();
+    let readiness = relay.wait_for_fault("topic_missing")?;
+    is_halted(&relay, &readiness, &[&topic, "create the topic"])?;
+    writer.write(20)?;
+    scenario.create_topic(&topic, 3, &[])?;
+    relay.wait_for_phase("streaming")?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.duplicates == 0, || {
+        format!("the halted line repeated records: {report}")
+    })
+}
+
+#[test]
+fn a_record_too_large_for_its_topic_halts_the_line_and_raising_the_limit_resumes() -> Outcome {
+    let mut scenario = Setup::new("too_large")
+        .partitions(1)
+        .topic_config(LIMIT, "10000")
+        .start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(50)?;
+    writer.begin()?;
+    writer.insert(10)?;
+    writer.insert_payloads(vec![noise(60_000)])?;
+    writer.insert(10)?;
+    writer.commit()?;
+    writer.write(50)?;
+    let readiness = relay.wait_for_fault("record_too_large")?;
+    is_halted(&relay, &readiness, &[&scenario.topic(), LIMIT])?;
+    goes_on(&mut scenario, &mut relay, &writer.into_history(), 60)
+}
+
+/// The first batch of a new producer is the refused one, and more batches follow it at once.
+#[test]
+fn a_backlog_does_not_overtake_the_record_too_large_that_it_begins_with() -> Outcome {
+    let mut scenario = Setup::new("too_large_first")
+        .partitions(1)
+        .topic_config(LIMIT, "600000")
+        .start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.begin()?;
+    writer.insert_payloads(vec![noise(700_000)])?;
+    writer.commit()?;
+    for _ in 0..10 {
+        writer.write(1_000)?;
+    }
+    let mut relay = scenario.relay()?;
+    relay.wait_for_fault("record_too_large")?;
+    goes_on(&mut scenario, &mut relay, &writer.into_history(), 0)
+}
+
+/// The same among three partitions: whatever went to the others, each of them keeps its order.
+#[test]
+fn a_record_too_large_among_many_keeps_every_partition_in_order() -> Outcome {
+    let mut scenario = Setup::new("too_large_many").topic_config(LIMIT, "20000").start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    load.wait_for_more(500)?;
+    scenario.note_fault()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.begin()?;
+    writer.insert_payloads(vec![noise(100_000)])?;
+    writer.commit()?;
+    relay.wait_for_fault("record_too_large")?;
+    load.wait_for_more(500)?;
+    scenario
+        .servers
+        .topics()?
+        .alter(&scenario.topic(), &[(LIMIT, "1000000")])?;
+    relay.wait_for_phase("streaming")?;
+    let mut history = load.stop()?;
+    history.merge(writer.into_history());
+    scenario.verify(&relay, &history).map(drop)
+}
+
+/// Brokers refuse a batch as a whole: a topic may take every record and still refuse most batches of a backlog.
+#[test]
+fn a_topic_with_a_limit_far_below_a_batch_gets_everything_in_order() -> Outcome {
+    let mut scenario = Setup::new("small_limit").topic_config(LIMIT, "20000").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    for _ in 0..50 {
+        writer.write(100)?;
+    }
+    scenario.note_fault()?;
+    let relay = scenario.relay()?;
+    scenario.verify(&relay, &writer.into_history()).map(drop)
+}
+
+/// Until the limit is raised, nothing but the records before the large one is there or confirmed; then all of it is.
+fn goes_on(scenario: &mut Scenario, relay: &mut Relay, history: &History, before: usize) -> Outcome {
+    let published = scenario.records()?.len();
+    let confirmed = scenario.confirmed()?;
+    scenario
+        .servers
+        .topics()?
+        .alter(&scenario.topic(), &[(LIMIT, "1000000")])?;
+    relay.wait_for_phase("streaming")?;
+    let report = scenario.verify(relay, history)?;
+    ensure(published == before, || {
+        format!("{published} records instead of the {before} before the large one")
+    })?;
+    ensure(report.duplicates == 0, || {
+        format!("the halted line repeated records: {report}")
+    })?;
+    let records = scenario.records()?;
+    let position = records
+        .get(before)
+        .and_then(|record| record.header("position"))
+        .unwrap_or_default();
+    let limit = format!("{:016X}", confirmed.as_u64());
+    ensure(limit.as_str() <= position, || {
+        format!("{limit} was confirmed, beyond the large record at {position}")
+    })
+}
+
+fn is_halted(relay: &Relay, readiness: &Readiness, said: &[&str]) -> Outcome {
+    let Readiness { status, body } = readiness;
+    ensure(*status == 503 && readiness.phase() == "halted", || {
+        format!("{status} {body}")
+    })?;
+    ensure(said.iter().all(|said| body.contains(said)), || {
+        format!("{said:?} is not all in: {body}")
+    })?;
+    ensure(relay.liveness()? == 200, || "a halted relay must stay live".to_owned())
+}
+
+/// Text that does not become much smaller when it is compressed.
+fn noise(bytes: usize) -> String {
+    std::iter::repeat_with(fastrand::alphanumeric).take(bytes).collect()
+}

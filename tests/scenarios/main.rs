@@ -1,0 +1,16 @@
+//! End-to-end tests: a real relay between a real `PostgreSQL` and a real Kafka, disturbed in every way that the promises
+//! speak of. One module for each subject.
+//!
+//! `stack run -- cargo test -p outbox-relay-tests --test scenarios` runs them; most share that stack, side by side, and
+//! those that break servers start their own.
+
+mod bad_input;
+mod broker_faults;
+mod halted_line;
+mod ownership;
+mod postgres_faults;
+mod records;
+mod relay_stops;
+mod size;
+mod tables;
+mod transactions;

@@ -1,0 +1,61 @@
+//! The relay's program: where it is, and its commands that end by themselves.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::failure::{Failure, Outcome};
+
+/// Names another build of the relay, such as an optimised one or one with a mistake put in on purpose.
+pub const BINARY_VARIABLE: &str = "OUTBOX_RELAY_BINARY";
+
+/// How a command ended and what it wrote.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// Both outputs, standard output first.
+    pub output: String,
+}
+
+/// The program, without any configuration from the surroundings.
+///
+/// # Errors
+/// It was not built.
+pub fn program() -> Outcome<Command> {
+    let mut command = Command::new(path()?);
+    for (variable, _) in env::vars_os() {
+        if variable.to_str().is_some_and(|name| name.starts_with("OUTBOX_RELAY_")) {
+            command.env_remove(variable);
+        }
+    }
+    Ok(command)
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It was not built or cannot be started. That it fails is no error here.
+pub fn run(config: &Path, arguments: &[&str]) -> Outcome<Ended> {
+    let output = program()?.arg("--config").arg(config).args(arguments).output()?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ok(Ended {
+        code: output.status.code(),
+        output: text(&output.stdout) + &text(&output.stderr),
+    })
+}
+
+/// Beside the test's own program: `target/<profile>/deps/scenarios-…` belongs to `target/<profile>/outbox-relay`.
+fn path() -> Outcome<PathBuf> {
+    if let Some(path) = env::var_os(BINARY_VARIABLE) {
+        return Ok(PathBuf::from(path));
+    }
+    let own = env::current_exe()?;
+    let beside = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join("outbox-relay"));
+    let found = beside.into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| Failure::new("the relay is not built; run: cargo build -p outbox-relay"))
+}

@@ -1,0 +1,93 @@
+//! The servers of a scenario: those that all share, or its own where it breaks them.
+
+use std::thread;
+
+use crate::failure::{Failure, Outcome};
+use crate::stack::{self, Kafka, KafkaOptions, Postgres, PostgresFacts, PostgresOptions, RunningStack, Topics};
+
+/// `PostgreSQL` and Kafka, each shared or private.
+#[derive(Debug)]
+pub struct Servers {
+    shared: Option<&'static RunningStack>,
+    postgres: Option<Postgres>,
+    kafka: Option<Kafka>,
+}
+
+impl Servers {
+    /// Starts the private ones at the same time and finds the shared ones.
+    ///
+    /// # Errors
+    /// No shared stack is running, or a server does not start.
+    pub fn start(postgres: Option<PostgresOptions>, kafka: Option<KafkaOptions>) -> Outcome<Servers> {
+        let is_private = postgres.is_some() && kafka.is_some();
+        let shared = if is_private { None } else { Some(stack::shared()?) };
+        thread::scope(|scope| {
+            let kafka = kafka.map(|options| scope.spawn(move || Kafka::start(&options)));
+            let postgres = postgres.map(|options| Postgres::start(&options)).transpose();
+            let kafka = kafka.map(|started| started.join().map_err(|_| Failure::new("starting Kafka panicked")));
+            Ok(Servers {
+                shared,
+                kafka: kafka.transpose()?.transpose()?,
+                postgres: postgres?,
+            })
+        })
+    }
+
+    /// How to reach `PostgreSQL`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn postgres(&self) -> Outcome<&PostgresFacts> {
+        let private = self.postgres.as_ref().map(Postgres::facts);
+        let shared = self.shared.map(|stack| &stack.postgres);
+        private.or(shared).ok_or_else(|| Failure::new("there is no PostgreSQL"))
+    }
+
+    /// The brokers, as `host:port,host:port`.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn bootstrap_servers(&self) -> Outcome<&str> {
+        let private = self.kafka.as_ref().map(Kafka::bootstrap_servers);
+        let shared = self.shared.map(|stack| stack.kafka.bootstrap_servers.as_str());
+        private.or(shared).ok_or_else(|| Failure::new("there is no Kafka"))
+    }
+
+    /// Makes, changes and deletes topics.
+    ///
+    /// # Errors
+    /// There is no Kafka.
+    pub fn topics(&self) -> Outcome<Topics> {
+        let private = self.kafka.as_ref().map(|kafka| kafka.topics().clone());
+        let shared = self.shared.map(RunningStack::topics);
+        private.or(shared).ok_or_else(|| Failure::new("there is no Kafka"))
+    }
+
+    /// The `PostgreSQL` that this scenario may stop.
+    ///
+    /// # Errors
+    /// It did not ask for one.
+    pub fn own_postgres(&mut self) -> Outcome<&mut Postgres> {
+        self.postgres
+            .as_mut()
+            .ok_or_else(|| Failure::new("this PostgreSQL is shared"))
+    }
+
+    /// The Kafka that this scenario may stop.
+    ///
+    /// # Errors
+    /// It did not ask for one.
+    pub fn own_kafka(&mut self) -> Outcome<&mut Kafka> {
+        self.kafka.as_mut().ok_or_else(|| Failure::new("this Kafka is shared"))
+    }
+
+    /// Whether what a scenario makes in `PostgreSQL` outlives it.
+    pub fn shares_postgres(&self) -> bool {
+        self.postgres.is_none()
+    }
+
+    /// Whether what a scenario makes in Kafka outlives it.
+    pub fn shares_kafka(&self) -> bool {
+        self.kafka.is_none()
+    }
+}
