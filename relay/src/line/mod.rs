@@ -28,6 +28,9 @@ pub use confirm::Confirmation;
 
 /// How often the line looks after what no event wakes it for.
 const TICK: Duration = Duration::from_millis(100);
+/// A stream that was lost sooner than this has not shown that it works; the next one has to last as long before it
+/// counts as up, and before the waits between attempts start over.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// A standby asks for the slot this often.
 const STANDBY_WAIT: Duration = Duration::from_secs(1);
 
@@ -52,6 +55,9 @@ pub struct Line {
     shutdown: watch::Receiver<bool>,
     delivery: Delivery,
     pipeline: Option<(Identity, Pipeline)>,
+    backoff: Backoff,
+    /// How long the next stream has to last before it counts as up.
+    settle: Duration,
 }
 
 impl Line {
@@ -64,6 +70,8 @@ impl Line {
         shutdown: watch::Receiver<bool>,
         delivery: Delivery,
     ) -> Self {
+        let postgres = &settings.postgres;
+        let backoff = Backoff::new(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
         Self {
             settings,
             metrics,
@@ -72,23 +80,26 @@ impl Line {
             shutdown,
             delivery,
             pipeline: None,
+            backoff,
+            settle: Duration::ZERO,
         }
     }
 
     /// Runs until it is told to stop.
     pub async fn run(mut self) -> Outcome {
-        let postgres = &self.settings.postgres;
-        let mut backoff = Backoff::new(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
         loop {
-            let Some(session) = self.connect(&mut backoff).await else {
+            let Some(session) = self.connect().await else {
                 return self.undrained();
             };
-            match self.stream(session, &mut backoff).await {
+            let started = Instant::now();
+            match self.stream(session).await {
                 stream::End::Drained => return Outcome::Drained,
                 stream::End::Undrained => return self.undrained(),
                 stream::End::Lost(fault) => {
+                    let was_short = started.elapsed() < SETTLED_AFTER;
+                    self.settle = if was_short { SETTLED_AFTER } else { Duration::ZERO };
                     self.metrics.reconnects.with_label_values(&["postgres"]).inc();
-                    let wait = self.note(fault, &mut backoff);
+                    let wait = self.note(fault);
                     if self.pass(wait).await.is_none() {
                         return self.undrained();
                     }
@@ -98,21 +109,21 @@ impl Line {
     }
 
     /// Tries until a session is open; `None` when the relay is to stop.
-    async fn connect(&mut self, backoff: &mut Backoff) -> Option<Session> {
+    async fn connect(&mut self) -> Option<Session> {
         loop {
             let settings = Arc::clone(&self.settings);
             let opened = self.meanwhile(async move { open_session(&settings).await }).await?;
             match opened {
                 Ok(session) => return Some(session),
                 Err(fault) => {
-                    let wait = self.note(fault, backoff);
+                    let wait = self.note(fault);
                     self.pass(wait).await?;
                 }
             }
         }
     }
 
-    async fn stream(&mut self, session: Session, backoff: &mut Backoff) -> stream::End {
+    async fn stream(&mut self, session: Session) -> stream::End {
         let identity = session.identity.clone();
         if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
@@ -122,8 +133,6 @@ impl Line {
             Ok(started) => started,
             Err(fault) => return stream::End::Lost(fault),
         };
-        backoff.reset();
-        self.health.set(Part::Postgres, Condition::Up);
         stream::Streaming::new(self, stream, control, identity).run().await
     }
 
@@ -154,13 +163,13 @@ impl Line {
     }
 
     /// Shows a fault of the connection and says how long to wait.
-    fn note(&self, fault: Fault, backoff: &mut Backoff) -> Duration {
+    fn note(&mut self, fault: Fault) -> Duration {
         if fault.code == "slot_active" {
             self.health.set(Part::Postgres, Condition::Standby);
             return STANDBY_WAIT;
         }
         self.health.set(Part::Postgres, Condition::Down(fault));
-        backoff.next_wait()
+        self.backoff.next_wait()
     }
 
     async fn pass(&mut self, wait: Duration) -> Option<()> {

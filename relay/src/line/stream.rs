@@ -55,6 +55,8 @@ pub(super) struct Streaming<'l> {
     advisory: Advisory,
     confirmation: Confirmation,
     pause: Option<Pause>,
+    /// When this stream counts as up; `None` when it does.
+    settles_at: Option<(Instant, u64)>,
     heard_at: Instant,
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
@@ -68,6 +70,7 @@ impl<'l> Streaming<'l> {
         Self {
             advisory: Advisory::new(postgres.slot.clone(), identity),
             confirmation: Confirmation::new(postgres.status_interval_ms, postgres.wal_sender_timeout_ms, now),
+            settles_at: Some((now + line.settle, received(line))),
             line,
             stream,
             control,
@@ -193,8 +196,21 @@ impl<'l> Streaming<'l> {
         }
     }
 
+    /// The stream has lasted, or brought events: it works.
+    fn settle(&mut self, now: Instant) {
+        if self
+            .settles_at
+            .is_some_and(|(at, before)| now >= at || received(self.line) > before)
+        {
+            self.settles_at = None;
+            self.line.backoff.reset();
+            self.line.health.set(Part::Postgres, Condition::Up);
+        }
+    }
+
     async fn tick(&mut self) -> Result<(), End> {
         let now = Instant::now();
+        self.settle(now);
         self.line.heartbeat.beat();
         self.turn();
         if let Some((_, pipeline)) = &self.line.pipeline {
@@ -361,4 +377,11 @@ impl<'l> Streaming<'l> {
         }
         End::Drained
     }
+}
+
+/// How many events this process has taken so far.
+fn received(line: &Line) -> u64 {
+    line.pipeline
+        .as_ref()
+        .map_or(0, |(_, pipeline)| pipeline.counts().received)
 }

@@ -53,6 +53,9 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (_, Some("42P01" | "3F000")) => {
             Fault::environment("schema_not_migrated", message, "run `outbox-relay migrate`")
         }
+        (PostgresError::Server(server), Some("42704")) if server.routine.as_deref() == Some("get_publication_oid") => {
+            jammed(settings, message)
+        }
         (_, Some("42704")) => Fault::environment(
             "slot_missing",
             message,
@@ -77,6 +80,20 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
             "nothing if the server is restarting; otherwise check postgres.host, postgres.port and the network",
         ),
     }
+}
+
+/// Decoding sees the catalog as it was when the row was written: making the publication again does not help.
+fn jammed(settings: &PostgresSettings, message: String) -> Fault {
+    let PostgresSettings { publication, slot, .. } = settings;
+    Fault::environment(
+        "publication_missing",
+        message,
+        format!(
+            "run `outbox-relay migrate` so that publication {publication} is there again; rows written while it was \
+             missing cannot be decoded and block slot {slot}: they are in the outbox table; publish them from there, \
+             then go past them with pg_replication_slot_advance, or with `outbox-relay slot drop` and `slot create`"
+        ),
+    )
 }
 
 /// A notice that means that rows are being skipped (PostgreSQL 18). Others are `None`.
