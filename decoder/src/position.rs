@@ -1,6 +1,6 @@
 //! Where a row and a commit stand in the stream.
 
-use crate::text::Text;
+use crate::text::{DIGITS_UPPER, Inline, Text};
 use crate::{DecodeError, Lsn};
 
 /// The place of one row: unique over the life of a database cluster's timeline, and ordered as the rows were
@@ -22,12 +22,13 @@ impl Position {
     ///
     /// The first two parts have a fixed width, so that comparing the text compares the positions.
     pub fn header(&self) -> Text<'static> {
-        Text::inline(format_args!(
-            "{:016X}-{:08X}-{}",
-            self.commit_lsn.as_u64(),
-            self.ordinal,
-            self.xid
-        ))
+        let mut text = Inline::new();
+        text.hex(self.commit_lsn.as_u64(), 16, DIGITS_UPPER);
+        text.byte(b'-');
+        text.hex(u64::from(self.ordinal), 8, DIGITS_UPPER);
+        text.byte(b'-');
+        text.decimal(u64::from(self.xid));
+        text.finish()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Kafka's own bound.
 const TOPIC_NAME_BYTES_MAX: usize = 249;
 
-/// A name that Kafka accepts for a topic.
+/// A name that Kafka accepts for a topic. A clone is the same name in the same place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicName(Box<str>);
+pub struct TopicName(Arc<str>);
 
 impl TopicName {
     /// The name.

@@ -1,6 +1,7 @@
 //! One event, ready to become a Kafka record.
 
 use crate::outbox::metadata::MetadataHeaders;
+use crate::text::{DIGITS_UPPER, Inline};
 use crate::{Position, Text, Timestamp, TopicName};
 
 /// What makes a record recognisable when it comes twice: the same over every restart, failover and replay.
@@ -15,10 +16,13 @@ impl<'a> IdempotencyKey<'a> {
 
     /// For a row without an id: the cluster, the commit and the count. Such a row cannot be found again in its table.
     pub(crate) fn derived(system_identifier: u64, position: Position) -> IdempotencyKey<'static> {
-        let (commit_lsn, ordinal) = (position.commit_lsn.as_u64(), position.ordinal);
-        IdempotencyKey(Text::inline(format_args!(
-            "{system_identifier}-{commit_lsn:016X}-{ordinal:08X}"
-        )))
+        let mut text = Inline::new();
+        text.decimal(system_identifier);
+        text.byte(b'-');
+        text.hex(position.commit_lsn.as_u64(), 16, DIGITS_UPPER);
+        text.byte(b'-');
+        text.hex(u64::from(position.ordinal), 8, DIGITS_UPPER);
+        IdempotencyKey(text.finish())
     }
 
     /// The header's bytes.

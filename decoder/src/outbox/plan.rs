@@ -1,6 +1,7 @@
 //! How to read the rows of one described table.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::outbox::columns::{Columns, OutboxTable};
 use crate::outbox::envelope::{Envelope, IdempotencyKey};
@@ -84,7 +85,9 @@ pub(super) struct Plan {
     masks: Vec<u8>,
     has_id: bool,
     type_oids: [u32; PARTS.len()],
-    topics: HashMap<Box<str>, TopicName>,
+    topics: HashMap<Arc<str>, TopicName>,
+    /// Rows of one aggregate type come in series: the type of the row before this one, and its topic.
+    newest_topic: Option<(Arc<str>, TopicName)>,
 }
 
 impl Plan {
@@ -128,6 +131,7 @@ impl Plan {
             has_id,
             type_oids,
             topics: HashMap::new(),
+            newest_topic: None,
         }))
     }
 
@@ -147,7 +151,7 @@ impl Plan {
             position,
             committed_at,
             idempotency_key,
-            topic: plan.topic(&aggregate_type)?,
+            topic: plan.topic(),
             key: plan.text(&row, Part::AggregateId)?,
             event_type: plan.text(&row, Part::EventType)?,
             payload: plan.text(&row, Part::Payload)?,
@@ -225,9 +229,18 @@ impl Plan {
         }
     }
 
+    /// Makes `newest_topic` that of this aggregate type.
     fn remember_topic(&mut self, aggregate_type: &Text<'_>) -> Result<(), MappingError> {
         let aggregate_type = self.utf8(aggregate_type)?;
-        if self.topics.contains_key(aggregate_type) {
+        if self
+            .newest_topic
+            .as_ref()
+            .is_some_and(|(newest, _)| **newest == *aggregate_type)
+        {
+            return Ok(());
+        }
+        if let Some((aggregate_type, topic)) = self.topics.get_key_value(aggregate_type) {
+            self.newest_topic = Some((Arc::clone(aggregate_type), topic.clone()));
             return Ok(());
         }
         let topic = self
@@ -241,13 +254,15 @@ impl Plan {
         if self.topics.len() >= TOPICS_MAX {
             self.topics.clear();
         }
-        self.topics.insert(aggregate_type.into(), topic);
+        let aggregate_type: Arc<str> = aggregate_type.into();
+        self.topics.insert(Arc::clone(&aggregate_type), topic.clone());
+        self.newest_topic = Some((aggregate_type, topic));
         Ok(())
     }
 
-    fn topic(&self, aggregate_type: &Text<'_>) -> Result<&TopicName, MappingError> {
-        let topic = self.topics.get(self.utf8(aggregate_type)?);
-        Ok(topic.expect("the topic was remembered a moment ago"))
+    fn topic(&self) -> &TopicName {
+        let newest = self.newest_topic.as_ref();
+        &newest.expect("the topic was remembered a moment ago").1
     }
 
     fn utf8<'t>(&self, aggregate_type: &'t Text<'_>) -> Result<&'t str, MappingError> {

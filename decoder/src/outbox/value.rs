@@ -3,6 +3,7 @@
 //! Source of the binary forms: the types' send functions in PostgreSQL, `src/backend/utils/adt`.
 
 use crate::pgoutput::Column;
+use crate::text::{DIGITS_LOWER, Inline};
 use crate::{Text, Timestamp};
 
 /// Oids of built-in types (`src/include/catalog/pg_type.dat`); they never change.
@@ -76,9 +77,9 @@ fn binary_text(type_oid: u32, bytes: &[u8]) -> Result<Text<'_>, &'static str> {
             _ => Err("it is a jsonb of an unknown version"),
         },
         oid::UUID => uuid_text(bytes),
-        oid::INT2 => Ok(Text::inline(format_args!("{}", i16::from_be_bytes(sized(bytes)?)))),
-        oid::INT4 => Ok(Text::inline(format_args!("{}", i32::from_be_bytes(sized(bytes)?)))),
-        oid::INT8 => Ok(Text::inline(format_args!("{}", i64::from_be_bytes(sized(bytes)?)))),
+        oid::INT2 => Ok(integer(i16::from_be_bytes(sized(bytes)?).into())),
+        oid::INT4 => Ok(integer(i32::from_be_bytes(sized(bytes)?).into())),
+        oid::INT8 => Ok(integer(i64::from_be_bytes(sized(bytes)?))),
         oid::BOOL => Ok(Text::Wire(if sized::<1>(bytes)? == [0] { b"false" } else { b"true" })),
         oid::FIRST_NORMAL.. => user_type_text(bytes),
         _ => Err("its type has no rendering here; use text, varchar, uuid, an integer, json, jsonb or bytea"),
@@ -95,12 +96,24 @@ fn user_type_text(bytes: &[u8]) -> Result<Text<'_>, &'static str> {
 }
 
 fn uuid_text(bytes: &[u8]) -> Result<Text<'static>, &'static str> {
-    let uuid = u128::from_be_bytes(sized(bytes)?);
-    let (time_low, time_mid, version) = (uuid >> 96, uuid >> 80 & 0xFFFF, uuid >> 64 & 0xFFFF);
-    let (variant, node) = (uuid >> 48 & 0xFFFF, uuid & 0xFFFF_FFFF_FFFF);
-    Ok(Text::inline(format_args!(
-        "{time_low:08x}-{time_mid:04x}-{version:04x}-{variant:04x}-{node:012x}"
-    )))
+    let uuid: [u8; 16] = sized(bytes)?;
+    let mut text = Inline::new();
+    for (index, byte) in uuid.into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.byte(b'-');
+        }
+        text.hex(u64::from(byte), 2, DIGITS_LOWER);
+    }
+    Ok(text.finish())
+}
+
+fn integer(number: i64) -> Text<'static> {
+    let mut text = Inline::new();
+    if number < 0 {
+        text.byte(b'-');
+    }
+    text.decimal(number.unsigned_abs());
+    text.finish()
 }
 
 fn bytea_from_hex(text: &[u8]) -> Result<Text<'static>, &'static str> {

@@ -97,9 +97,10 @@ impl Delivery {
         self.replayed_until = until;
     }
 
-    /// Waits until there may be something for [`Delivery::turn`] to do.
-    pub async fn reports_arrived(&self) {
-        self.reports.arrived().await;
+    /// Waits until so many more records are acknowledged, or something else has happened that [`Delivery::turn`] should
+    /// know.
+    pub async fn reports_arrived(&self, acknowledged: usize) {
+        self.reports.arrived(acknowledged.max(1)).await;
     }
 
     /// Whether new records can be taken.

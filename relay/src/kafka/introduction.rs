@@ -34,6 +34,8 @@ pub(super) enum Verdict {
 pub(super) struct Introductions {
     topics: HashMap<TopicName, Topic>,
     waiting: HashMap<Ticket, TopicName>,
+    /// The topic asked for last, if every partition of it knows the producer: the answer for almost every record.
+    known: Option<TopicName>,
 }
 
 #[derive(Debug)]
@@ -53,11 +55,18 @@ enum Partition {
 
 impl Introductions {
     /// Whether a record for this topic and key may go now.
-    pub(super) fn verdict(&self, topic: &TopicName, key: Option<&[u8]>) -> Verdict {
+    pub(super) fn verdict(&mut self, topic: &TopicName, key: Option<&[u8]>) -> Verdict {
         let Some(key) = key else { return Verdict::Send };
+        if self.known.as_ref() == Some(topic) {
+            return Verdict::Send;
+        }
         match self.topics.get(topic) {
             None => Verdict::SendAndCount,
-            Some(Topic::Uncounted { under_way: None } | Topic::Counted { unknown: 0, .. }) => Verdict::Send,
+            Some(Topic::Counted { unknown: 0, .. }) => {
+                self.known = Some(topic.clone());
+                Verdict::Send
+            }
+            Some(Topic::Uncounted { under_way: None }) => Verdict::Send,
             Some(Topic::Uncounted { under_way: Some(_) }) => Verdict::Wait,
             Some(Topic::Counted { partitions, .. }) => match partition(partitions, murmur2::hash(key)) {
                 Some(Partition::Waiting(_)) => Verdict::Wait,
@@ -69,7 +78,8 @@ impl Introductions {
     /// The producer has taken a record.
     pub(super) fn sent(&mut self, topic: &TopicName, key: Option<&[u8]>, ticket: Ticket) {
         let Some(key) = key else { return };
-        if let Some(Topic::Counted { unknown: 0, .. }) = self.topics.get(topic) {
+        let is_known = self.known.as_ref() == Some(topic);
+        if is_known || matches!(self.topics.get(topic), Some(Topic::Counted { unknown: 0, .. })) {
             return;
         }
         if self.topics.len() >= TOPICS_MAX && !self.topics.contains_key(topic) {

@@ -58,16 +58,18 @@ impl Producer {
     }
 
     pub(super) fn send(&self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
-        let mut headers = OwnedHeaders::new_with_capacity(envelope.header_count());
+        let mut headers = Some(OwnedHeaders::new_with_capacity(envelope.header_count()));
         envelope.for_each_header(|key, value| {
-            headers = std::mem::take(&mut headers).insert(Header {
-                key,
-                value: Some(value),
+            headers = headers.take().map(|headers| {
+                headers.insert(Header {
+                    key,
+                    value: Some(value),
+                })
             });
         });
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(envelope.topic.as_str(), opaque(ticket))
-            .headers(headers)
             .timestamp(envelope.timestamp_ms());
+        record.headers = headers;
         record.key = envelope.key.as_ref().map(outbox_decoder::Text::as_bytes);
         record.payload = envelope.payload.as_ref().map(outbox_decoder::Text::as_bytes);
         self.client.send(record).map_err(|(error, _)| not_taken(&error))

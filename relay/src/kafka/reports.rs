@@ -2,7 +2,7 @@
 //!
 //! The queue needs no bound of its own: it holds at most one report for each record in flight.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_decoder::{Timestamp, TopicName};
@@ -55,6 +55,7 @@ pub(super) struct Reports {
     taken: Mutex<Taken>,
     brokers: Mutex<Brokers>,
     are_brokers_up: AtomicBool,
+    wake_at: AtomicUsize,
     notify: Notify,
 }
 
@@ -67,9 +68,16 @@ impl Reports {
         std::mem::swap(&mut *self.lock(), container);
     }
 
-    /// Waits until there may be something to take.
-    pub(super) async fn arrived(&self) {
-        self.notify.notified().await;
+    /// Waits until so many records are acknowledged, or something else has happened.
+    pub(super) async fn arrived(&self, acknowledged: usize) {
+        let is_reached = {
+            let taken = self.lock();
+            self.wake_at.store(acknowledged, Ordering::Relaxed);
+            taken.is_reached(acknowledged)
+        };
+        if !is_reached {
+            self.notify.notified().await;
+        }
     }
 
     pub(super) fn brokers(&self) -> Brokers {
@@ -114,16 +122,24 @@ impl Reports {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Each wake-up of the loop costs: it is woken when what it waits for is reached, and once.
     fn push(&self, push: impl FnOnce(&mut Taken)) {
-        let was_empty = {
+        let is_reached_now = {
             let mut taken = self.lock();
-            let was_empty = taken.acknowledged.is_empty() && taken.failed.is_empty() && taken.counted.is_empty();
+            let wake_at = self.wake_at.load(Ordering::Relaxed);
+            let was_reached = taken.is_reached(wake_at);
             push(&mut taken);
-            was_empty
+            !was_reached && taken.is_reached(wake_at)
         };
-        if was_empty {
+        if is_reached_now {
             self.notify.notify_one();
         }
+    }
+}
+
+impl Taken {
+    fn is_reached(&self, acknowledged: usize) -> bool {
+        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty()
     }
 }
 

@@ -100,13 +100,14 @@ impl<'l> Streaming<'l> {
             }
             let (is_draining, is_leaving) = (self.drain_until.is_some(), self.leave_at.is_some());
             let (wants_bytes, wants_reports) = (self.pause.is_none(), self.wants_reports());
+            let enough = self.enough_reports();
             // In this order: what must never be late comes first. Reports only wake the loop when something waits for
             // them; otherwise the tick collects them, because each wake-up costs.
             tokio::select! {
                 biased;
                 () = stop_asked(&mut self.line.shutdown), if !is_draining => self.begin_drain(),
                 _ = tick.tick() => self.tick().await?,
-                () = self.line.delivery.reports_arrived(), if wants_reports => self.turn(),
+                () = self.line.delivery.reports_arrived(enough), if wants_reports => self.turn(),
                 error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
                 read = self.stream.read(), if wants_bytes => {
                     read.map_err(|error| self.lost(&error))?;
@@ -188,6 +189,20 @@ impl<'l> Streaming<'l> {
 
     fn wants_reports(&self) -> bool {
         self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing()
+    }
+
+    /// How many acknowledgements are worth waking up for: with a full budget, those that free a quarter of it.
+    fn enough_reports(&self) -> usize {
+        let in_flight = self
+            .line
+            .pipeline
+            .as_ref()
+            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
+        if self.pause == Some(Pause::Full) && self.line.delivery.is_flowing() {
+            in_flight / 4
+        } else {
+            1
+        }
     }
 
     fn turn(&mut self) {
