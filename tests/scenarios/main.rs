@@ -11,6 +11,7 @@ mod ownership;
 mod postgres_faults;
 mod records;
 mod relay_stops;
+mod server_identity;
 mod size;
 mod tables;
 mod transactions;

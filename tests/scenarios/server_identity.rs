@@ -20,7 +20,9 @@ fn refused_after(label: &str, change: &str, code: &str) -> Outcome {
     change_advisory(&scenario, change)?;
     let mut second = scenario.relay()?;
     second.wait_for_fault(code)?;
-    ensure(second.liveness()? == 200, || "a refusal is no reason to be restarted".to_owned())?;
+    ensure(second.liveness()? == 200, || {
+        "a refusal is no reason to be restarted".to_owned()
+    })?;
     ensure(scenario.confirmed()? == confirmed, || "the slot was moved".to_owned())?;
 
     let forgotten = scenario.command(&["slot", "forget"])?;
@@ -31,7 +33,9 @@ fn refused_after(label: &str, change: &str, code: &str) -> Outcome {
 }
 
 fn change_advisory(scenario: &Scenario, change: &str) -> Outcome {
-    scenario.database()?.run(&format!("UPDATE outbox_relay.advisory SET {change}"))
+    scenario
+        .database()?
+        .run(&format!("UPDATE outbox_relay.advisory SET {change}"))
 }
 
 #[test]
@@ -59,7 +63,9 @@ fn a_clean_stop_is_noted_and_a_kill_is_not() -> Outcome {
     relay.terminate()?;
     let clean = "SELECT clean_stop::text FROM outbox_relay.advisory";
     let noted = scenario.database()?.text(clean, &[])?;
-    ensure(noted.as_deref() == Some("true"), || format!("after a clean stop: {noted:?}"))?;
+    ensure(noted.as_deref() == Some("true"), || {
+        format!("after a clean stop: {noted:?}")
+    })?;
 
     let mut relay = scenario.streaming_relay()?;
     relay.wait_for_figure("slot_active", |active| active >= 1.0)?;

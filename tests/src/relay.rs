@@ -125,13 +125,18 @@ impl Relay {
         self.wait_for_readiness(&format!("the phase {phase}"), |readiness| readiness.phase() == phase)
     }
 
+    /// A fault that may be logged whether a test waits for it or not.
+    pub fn may_show(&mut self, code: &str) {
+        self.expected.push(code.to_owned());
+    }
+
     /// Waits until a fault is shown. Log lines about it are expected from then on.
     ///
     /// # Errors
     /// It ends before, or never shows it; with the end of its log.
     #[track_caller]
     pub fn wait_for_fault(&mut self, code: &str) -> Outcome<Readiness> {
-        self.expected.push(code.to_owned());
+        self.may_show(code);
         self.wait_for_readiness(&format!("the fault {code}"), |readiness| readiness.has(code))
     }
 

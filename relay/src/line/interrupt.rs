@@ -30,7 +30,7 @@ pub(super) fn read(mut frame: BytesMut) -> Interrupt {
             got: "a message that does not belong there".to_owned(),
             wanted: "the stream",
         }),
-        Err(error) => Interrupt::End(error.into()),
+        Err(error) => Interrupt::End(PostgresError::unreadable(&error)),
     }
 }
 

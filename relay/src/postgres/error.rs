@@ -116,6 +116,14 @@ impl From<ServerError> for PostgresError {
 }
 
 impl PostgresError {
+    /// Bytes that the protocol library cannot read as a message.
+    pub fn unreadable(error: &io::Error) -> Self {
+        Self::Unexpected {
+            got: error.to_string(),
+            wanted: "a message of the protocol",
+        }
+    }
+
     /// The server's SQLSTATE, where it gave one.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {

@@ -176,10 +176,14 @@ impl ReplicationConnection {
                 wanted: "an answer",
             });
         }
-        match Message::parse(&mut self.buffer)?.ok_or(PostgresError::Closed)? {
+        match self.parse()?.ok_or(PostgresError::Closed)? {
             Message::ErrorResponse(body) => Err(ServerError::from_fields(body.fields()).into()),
             message => Ok(message),
         }
+    }
+
+    fn parse(&mut self) -> Result<Option<Message>, PostgresError> {
+        Message::parse(&mut self.buffer).map_err(|error| PostgresError::unreadable(&error))
     }
 
     /// Skips parameters, logs notices, and says what kind of frame is first in the buffer then.
@@ -189,7 +193,7 @@ impl ReplicationConnection {
             if tag != NOTICE_RESPONSE && tag != PARAMETER_STATUS {
                 return Ok(tag);
             }
-            if let Some(Message::NoticeResponse(body)) = Message::parse(&mut self.buffer)? {
+            if let Some(Message::NoticeResponse(body)) = self.parse()? {
                 tracing::warn!("PostgreSQL: {}", ServerError::from_fields(body.fields()));
             }
         }

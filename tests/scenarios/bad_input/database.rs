@@ -138,6 +138,7 @@ fn a_wal_level_that_is_too_low_halts_and_raising_it_starts_the_stream() -> Outco
         format!("{ended:?}")
     })?;
     scenario.database()?.run("ALTER SYSTEM SET wal_level = 'logical'")?;
+    relay.may_show("postgres_unreachable");
     scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
     scenario.servers.own_postgres()?.start_again()?;
     scenario.create_slot()?;

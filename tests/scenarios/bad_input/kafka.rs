@@ -26,7 +26,7 @@ fn unreachable_brokers_are_waited_for_and_nothing_is_confirmed_meanwhile() -> Ou
     let from = scenario.database()?.wal_end()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.write(100)?;
-    relay.wait_for_figure("in_flight_events", |records| records >= 100.0)?;
+    relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
     let confirmed = scenario.confirmed()?;
     scenario.outages.push(Outage { from, confirmed });
 

@@ -39,13 +39,18 @@ impl Scenario {
     fn drop_slot(&self) -> Outcome {
         let conninfo = format!("{} dbname=postgres", self.servers.postgres()?.conninfo());
         let database = Database::connect(&conninfo)?;
-        wait_for("the slot to be dropped", || {
-            let dropped = database.rows(
-                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
-                 WHERE database = $1 AND pg_terminate_backend(coalesce(active_pid, 0)) IS NOT NULL",
-                &[&self.name],
-            );
-            dropped.map(drop).map_err(|failure| failure.to_string())
-        })
+        let found = "SELECT slot_name::text, active_pid FROM pg_replication_slots WHERE database = $1";
+        for slot in database.rows(found, &[&self.name])? {
+            let (slot, pid): (String, Option<i32>) = (slot.try_get(0)?, slot.try_get(1)?);
+            // Only when it is still in use, and apart from the search: a condition may be tried on every slot there is.
+            if let Some(pid) = pid {
+                database.rows("SELECT pg_terminate_backend($1)", &[&pid])?;
+            }
+            wait_for("the slot to be dropped", || {
+                let dropped = database.rows("SELECT pg_drop_replication_slot($1::text::name)", &[&slot]);
+                dropped.map(drop).map_err(|failure| failure.to_string())
+            })?;
+        }
+        Ok(())
     }
 }
