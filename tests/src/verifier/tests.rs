@@ -52,7 +52,8 @@ impl Run {
         let mut run = Run::clean();
         run.faults.push(sample(confirmed, 2, 1));
         let mut ends = [2, 1];
-        for mut record in run.records[nth..].iter().cloned() {
+        let repeated = run.records[nth..].to_vec();
+        for mut record in repeated {
             let end = &mut ends[usize::try_from(record.partition).unwrap()];
             record.offset = *end;
             *end += 1;
