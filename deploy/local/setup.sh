@@ -18,6 +18,7 @@ need make make
 need perl perl
 need pkg-config pkg-config
 need maven mvn
+pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 
 # Debian keeps the servers off the search path.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgresql postgres initdb

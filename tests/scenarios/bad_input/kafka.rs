@@ -25,7 +25,9 @@ fn unreachable_brokers_are_waited_for_and_nothing_is_confirmed_meanwhile() -> Ou
 
     let from = scenario.database()?.wal_end()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
-    writer.write(100)?;
+    for _ in 0..10 {
+        writer.write(10)?;
+    }
     relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
     let confirmed = scenario.confirmed()?;
     scenario.outages.push(Outage { from, confirmed });
