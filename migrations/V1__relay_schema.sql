@@ -1,6 +1,6 @@
 -- What the relay keeps in the database: a memory that can make it refuse, never a position.
 
-CREATE TABLE outbox_relay.advisory (
+CREATE TABLE IF NOT EXISTS outbox_relay.advisory (
     slot_name         text PRIMARY KEY,
     system_identifier text NOT NULL,
     timeline          bigint NOT NULL,

@@ -3,7 +3,7 @@
 
 -- Roles belong to the whole server: one that exists is left as it is, except that the relay gets what it cannot do
 -- without. REPLICATION is not inherited through membership, so the login role has it itself.
-CREATE FUNCTION outbox_relay.ensure_roles(relay text, application text, operator text) RETURNS void
+CREATE OR REPLACE FUNCTION outbox_relay.ensure_roles(relay text, application text, operator text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     wanted record;
@@ -29,7 +29,7 @@ END
 $$;
 
 -- An outbox table with the standard columns. One that exists is left as it is, whatever its columns.
-CREATE FUNCTION outbox_relay.ensure_outbox(schema_name text, table_name text, application text, operator text)
+CREATE OR REPLACE FUNCTION outbox_relay.ensure_outbox(schema_name text, table_name text, application text, operator text)
 RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
@@ -56,7 +56,7 @@ $$;
 
 -- A publication of inserts that holds the table. It must be there before the slot: creating it later does not help,
 -- because decoding sees the catalog as it was when the row was written.
-CREATE FUNCTION outbox_relay.ensure_publication(publication text, schema_name text, table_name text) RETURNS void
+CREATE OR REPLACE FUNCTION outbox_relay.ensure_publication(publication text, schema_name text, table_name text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication WHERE pubname = publication) THEN

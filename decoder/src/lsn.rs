@@ -20,11 +20,6 @@ impl Lsn {
     pub const fn as_u64(self) -> u64 {
         self.0
     }
-
-    /// How many bytes `self` lies beyond `earlier`; 0 when it does not.
-    pub const fn bytes_since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
-    }
 }
 
 impl fmt::Display for Lsn {

@@ -58,8 +58,9 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         Outcome::Undrained { in_flight } => Err(Failure::new(
             Failure::UNDRAINED,
             format!(
-                "stopped before a commit boundary was confirmed; {in_flight} records in flight and the transaction \
-                     they belong to repeat after the next start; nothing is lost"
+                "stopped before everything was confirmed: {in_flight} records were in flight; they, the transaction they \
+                 belong to, and what was acknowledged since the last status update may repeat after the next start; \
+                 nothing is lost"
             ),
         )),
     }

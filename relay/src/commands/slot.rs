@@ -103,7 +103,7 @@ async fn show(settings: &Settings, control: &Control) -> Result<(), Failure> {
     if let Some(known) = Advisory::read(control.client(), &postgres.slot).await.map_err(failed)? {
         println!(
             "last relay knew: confirmed {} on timeline {}",
-            known.confirmed, known.timeline
+            known.remembered.confirmed, known.remembered.timeline
         );
         println!(
             "last stop:       {}",

@@ -12,7 +12,7 @@
 //! one that is refused alone is known. What may be handed to a producer, and when, is [`Outlet`]'s.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::Message;
@@ -23,13 +23,20 @@ use crate::backoff::Backoff;
 use crate::clock::unix_seconds;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::fault::{Fault, FaultKind};
-use crate::kafka::outlet::{Outlet, StartError};
+use crate::kafka::outlet::{Closed, Outlet, StartError};
 use crate::kafka::policy;
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::Batching;
 use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
 use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
 use crate::telemetry::{Condition, Health, Metrics, Part};
+
+/// Without an acknowledgement of the oldest record for so long, the brokers are named as what is waited for.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+/// A purge that did not bring everything back is repeated after this.
+const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// A new producer that has nothing to send counts as good after this.
+const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a record cannot be sent at all.
 pub type Refusal = Fault;
@@ -44,25 +51,40 @@ pub struct Delivery {
     backoff: Backoff,
     /// Events that committed until then may have been published by a relay that could not say goodbye.
     replayed_until: Option<Timestamp>,
-    /// What stopped the line, until the newest record sent again is acknowledged.
-    blamed_until: Option<Ticket>,
+    /// Why the line counts as down.
+    blame: Option<Blame>,
+    /// The oldest record in flight, and since when it is that.
+    oldest: Option<(Ticket, Instant)>,
     metrics: Arc<Metrics>,
     health: Health,
 }
 
 enum State {
     Flowing(Box<Outlet>),
-    Clearing {
-        /// Kept until its last report has come.
-        _producer: Producer,
-        batching: Batching,
-        failed: Vec<Failed>,
-    },
+    Clearing(Clearing),
     Waiting {
         batching: Batching,
         failed: Vec<Failed>,
         until: Instant,
     },
+}
+
+/// Something stopped the line; what has to happen until that is over.
+#[derive(Debug, Clone, Copy)]
+enum Blame {
+    /// Everything up to this record is acknowledged.
+    Record(Ticket),
+    /// Nothing was in flight: the next producer lives until then.
+    Moment(Instant),
+}
+
+/// A producer that was given up, until each of its records has come back.
+struct Clearing {
+    producer: Producer,
+    batching: Batching,
+    failed: Vec<Failed>,
+    fatal: Option<RDKafkaErrorCode>,
+    purged_at: Instant,
 }
 
 impl Delivery {
@@ -86,7 +108,8 @@ impl Delivery {
             state: State::Flowing(Box::new(outlet)),
             backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
             replayed_until: None,
-            blamed_until: None,
+            blame: None,
+            oldest: None,
             metrics,
             health,
         })
@@ -114,10 +137,13 @@ impl Delivery {
         self.reports.take(&mut taken);
         self.acknowledge(pipeline, &taken);
         let failed = std::mem::take(&mut taken.failed);
+        if let (true, State::Flowing(outlet)) = (taken.is_fatal, &mut self.state) {
+            outlet.set_fatal();
+        }
         self.container = taken;
-        self.note_failures(failed);
+        self.note_failures(failed, now);
         self.advance(pipeline, now);
-        self.show_condition(pipeline);
+        self.show_condition(pipeline, now);
     }
 
     fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken) {
@@ -128,7 +154,12 @@ impl Delivery {
             if let Some(committed_at) = pipeline.acknowledge(ticket) {
                 let waited_s = unix_seconds(at) - unix_seconds(committed_at);
                 self.metrics.commit_to_ack.observe(waited_s.max(0.0));
-                self.metrics.last_acknowledged_commit.set(unix_seconds(committed_at));
+                let newest = self
+                    .metrics
+                    .last_acknowledged_commit
+                    .get()
+                    .max(unix_seconds(committed_at));
+                self.metrics.last_acknowledged_commit.set(newest);
             }
         }
         self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
@@ -139,44 +170,57 @@ impl Delivery {
         }
     }
 
-    fn note_failures(&mut self, arrived: Vec<Failed>) {
-        for failed in &arrived {
+    fn note_failures(&mut self, arrived: Vec<Failed>, now: Instant) {
+        for failed in arrived.iter().filter(|failed| !policy::is_consequence(failed.code)) {
             self.metrics
                 .publish_failures
                 .with_label_values(&[policy::error_type(failed.code)])
                 .inc();
         }
         match &mut self.state {
-            State::Clearing { failed, .. } => failed.extend(arrived),
+            State::Clearing(clearing) => clearing.failed.extend(arrived),
             State::Flowing(outlet) if arrived.is_empty() && !outlet.is_fatal() => {}
-            State::Flowing(_) => self.stop_the_line(arrived),
+            State::Flowing(_) => self.stop_the_line(arrived, now),
             State::Waiting { .. } => assert!(arrived.is_empty(), "a report came after every ticket had reported"),
         }
     }
 
-    fn stop_the_line(&mut self, mut failed: Vec<Failed>) {
+    fn stop_the_line(&mut self, mut failed: Vec<Failed>, now: Instant) {
         let waiting = State::Waiting {
             batching: Batching::Full,
             failed: Vec::new(),
-            until: Instant::now(),
+            until: now,
         };
         if let State::Flowing(outlet) = std::mem::replace(&mut self.state, waiting) {
-            let (producer, batching, unsent) = outlet.close();
+            let Closed {
+                producer,
+                batching,
+                unsent,
+                fatal,
+            } = outlet.close();
             failed.extend(unsent);
-            self.state = State::Clearing {
-                _producer: producer,
+            self.state = State::Clearing(Clearing {
+                producer,
                 batching,
                 failed,
-            };
+                fatal,
+                purged_at: now,
+            });
         }
     }
 
     fn advance(&mut self, pipeline: &Pipeline, now: Instant) {
         let in_flight = pipeline.ledger().in_flight_records();
         match &mut self.state {
-            State::Clearing { failed, batching, .. } if failed.len() == in_flight => {
-                let (failed, batching) = (std::mem::take(failed), *batching);
-                self.plan_retry(failed, batching, now);
+            State::Clearing(clearing) if clearing.failed.len() == in_flight => {
+                let (failed, batching, fatal) =
+                    (std::mem::take(&mut clearing.failed), clearing.batching, clearing.fatal);
+                self.plan_retry(failed, batching, fatal, now);
+            }
+            State::Clearing(clearing) if now.duration_since(clearing.purged_at) >= PURGE_AGAIN_AFTER => {
+                // A batch can come back into a queue after the purge, from the thread of an earlier leader.
+                clearing.producer.purge();
+                clearing.purged_at = now;
             }
             State::Waiting {
                 failed,
@@ -193,12 +237,18 @@ impl Delivery {
                 outlet.count_again(now);
                 outlet.pump(&self.metrics);
             }
-            State::Clearing { .. } | State::Waiting { .. } => {}
+            State::Clearing(_) | State::Waiting { .. } => {}
         }
     }
 
     /// Every record in flight has come back. Decides what is to blame and when to try again.
-    fn plan_retry(&mut self, mut failed: Vec<Failed>, batching: Batching, now: Instant) {
+    fn plan_retry(
+        &mut self,
+        mut failed: Vec<Failed>,
+        batching: Batching,
+        fatal: Option<RDKafkaErrorCode>,
+        now: Instant,
+    ) {
         let cause = failed
             .iter()
             .find(|failed| !policy::is_consequence(failed.code))
@@ -209,7 +259,8 @@ impl Delivery {
                 };
                 policy::delivery_fault(failed.code, &about)
             });
-        let cause = cause.unwrap_or_else(|| policy::delivery_fault(RDKafkaErrorCode::Fatal, "records"));
+        let cause =
+            cause.unwrap_or_else(|| policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"));
         failed.sort_unstable_by_key(|failed| failed.ticket);
         let narrowing = cause.kind == FaultKind::EventDefect && batching == Batching::Full;
         let next = if cause.kind == FaultKind::EventDefect {
@@ -217,7 +268,6 @@ impl Delivery {
         } else {
             Batching::Full
         };
-        self.blamed_until = failed.last().map(|failed| failed.ticket);
         let until = if narrowing {
             tracing::info!(
                 code = cause.code,
@@ -227,7 +277,10 @@ impl Delivery {
             now
         } else {
             self.health.set(Part::Line, Condition::Down(cause));
-            now + self.backoff.next_wait()
+            let until = now + self.backoff.next_wait();
+            let newest = failed.last().map(|failed| Blame::Record(failed.ticket));
+            self.blame = Some(newest.unwrap_or(Blame::Moment(until + PROVEN_AFTER)));
+            until
         };
         self.state = State::Waiting {
             batching: next,
@@ -267,29 +320,36 @@ impl Delivery {
         }
     }
 
-    fn show_condition(&mut self, pipeline: &Pipeline) {
-        self.show_brokers();
-        let Some(newest_sent_again) = self.blamed_until else {
-            return;
+    fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
+        let oldest = pipeline.ledger().unacknowledged().next();
+        match self.stalled(oldest, now) {
+            Some(fault) if self.reports.are_brokers_up() => self.health.set(Part::Kafka, Condition::Down(fault)),
+            _ => self.show_brokers(),
+        }
+        let is_over = match self.blame {
+            None => false,
+            Some(Blame::Record(newest)) => oldest.is_none_or(|oldest| oldest > newest),
+            Some(Blame::Moment(at)) => now >= at && matches!(self.state, State::Flowing(_)),
         };
-        let is_over = pipeline
-            .ledger()
-            .unacknowledged()
-            .next()
-            .is_none_or(|oldest| oldest > newest_sent_again);
         if is_over {
-            self.blamed_until = None;
+            self.blame = None;
             self.backoff.reset();
             self.health.set(Part::Line, Condition::Up);
         }
     }
 
-    /// When [`Delivery::turn`] is due even though no report arrives.
-    pub const fn next_attempt(&self) -> Option<Instant> {
-        match &self.state {
-            State::Waiting { until, .. } => Some(*until),
-            _ => None,
+    /// librdkafka tries again for ever what passes by itself, and reports nothing meanwhile.
+    fn stalled(&mut self, oldest: Option<Ticket>, now: Instant) -> Option<Fault> {
+        let (Some(oldest), State::Flowing(_)) = (oldest, &self.state) else {
+            self.oldest = None;
+            return None;
+        };
+        let (known, since) = *self.oldest.get_or_insert((oldest, now));
+        if known != oldest {
+            self.oldest = Some((oldest, now));
+            return None;
         }
+        (now.duration_since(since) >= STALLED_AFTER).then(policy::stalled)
     }
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Outlet {
     again: VecDeque<Failed>,
     counted_at: Instant,
     is_fatal: bool,
+    /// Why the first record of `again` was not taken.
+    refused: Option<RDKafkaErrorCode>,
 }
 
 impl Outlet {
@@ -58,6 +60,7 @@ impl Outlet {
             again,
             counted_at: now,
             is_fatal: false,
+            refused: None,
         })
     }
 
@@ -71,8 +74,13 @@ impl Outlet {
         self.batching == Batching::Full && self.again.is_empty() && !self.is_fatal
     }
 
+    /// Nothing more can be sent through it.
     pub(super) const fn is_fatal(&self) -> bool {
         self.is_fatal
+    }
+
+    pub(super) const fn set_fatal(&mut self) {
+        self.is_fatal = true;
     }
 
     /// Was opened to find out which record a broker refuses, and has nothing left to send.
@@ -107,10 +115,11 @@ impl Outlet {
             let sent = self.producer.send_again(failed.ticket, &failed.record);
             let Some(failed) = self.again.pop_front() else { return };
             if let Err(not_taken) = self.note(sent, verdict, &topic, failed.record.key(), failed.ticket) {
-                assert!(
-                    !matches!(not_taken, NotTaken::Record(_)),
-                    "a record that was taken before was not taken again"
-                );
+                if let NotTaken::Record(code) = not_taken {
+                    // Since it was taken before, the brokers have said something else of its topic.
+                    self.refused = Some(code);
+                    self.is_fatal = true;
+                }
                 self.again.push_front(failed);
                 return;
             }
@@ -161,12 +170,35 @@ impl Outlet {
     }
 
     /// Gives everything up: what is under way comes back as failed reports, what was not handed on yet comes back here.
-    pub(super) fn close(self) -> (Producer, Batching, Vec<Failed>) {
+    pub(super) fn close(self) -> Closed {
         self.producer.purge();
-        let unsent = self.again.into_iter().map(|failed| Failed {
-            code: RDKafkaErrorCode::PurgeQueue,
-            ..failed
-        });
-        (self.producer, self.batching, unsent.collect())
+        let refused = self
+            .refused
+            .into_iter()
+            .chain(std::iter::repeat(RDKafkaErrorCode::PurgeQueue));
+        let unsent = self
+            .again
+            .into_iter()
+            .zip(refused)
+            .map(|(failed, code)| Failed { code, ..failed })
+            .collect();
+        let fatal = self.producer.fatal_error().map(|(code, _)| code);
+        Closed {
+            producer: self.producer,
+            batching: self.batching,
+            unsent,
+            fatal,
+        }
     }
+}
+
+/// What is left of an outlet.
+pub(super) struct Closed {
+    /// To be kept until its last report has come.
+    pub(super) producer: Producer,
+    pub(super) batching: Batching,
+    /// What had not been handed to the producer again.
+    pub(super) unsent: Vec<Failed>,
+    /// Why the producer was beyond repair, if it was.
+    pub(super) fatal: Option<RDKafkaErrorCode>,
 }

@@ -119,6 +119,16 @@ pub(super) const fn is_consequence(code: Code) -> bool {
     )
 }
 
+/// The brokers answer, and acknowledge nothing.
+pub(super) fn stalled() -> Fault {
+    Fault::transient(
+        "acknowledgements_stalled",
+        "Kafka has acknowledged nothing of the oldest records in flight for half a minute",
+        "look at the brokers: a partition without a leader, or fewer replicas in sync than min.insync.replicas; the \
+         relay goes on by itself",
+    )
+}
+
 /// No broker answers.
 pub(super) fn unreachable() -> Fault {
     Fault::transient(

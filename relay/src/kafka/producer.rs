@@ -94,6 +94,11 @@ impl Producer {
         let _ = self.to_count.try_send(topic);
     }
 
+    /// Why the producer is beyond repair.
+    pub(super) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.client.client().fatal_error()
+    }
+
     /// Gives up everything that is queued or in flight: each record comes back as a failed report.
     pub(super) fn purge(&self) {
         self.client.purge(PurgeConfig::default().queue().inflight());

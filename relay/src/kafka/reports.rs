@@ -14,7 +14,7 @@ use rdkafka::{ClientContext, Message};
 use tokio::sync::Notify;
 
 use crate::clock;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::kafka::policy;
 use crate::pipeline::Ticket;
 
@@ -31,6 +31,8 @@ pub(super) struct Failed {
 pub(super) struct Taken {
     pub(super) acknowledged: Vec<(Ticket, Timestamp)>,
     pub(super) failed: Vec<Failed>,
+    /// The producer is beyond repair.
+    pub(super) is_fatal: bool,
     /// Topics and the number of their partitions.
     pub(super) counted: Vec<(TopicName, usize)>,
 }
@@ -65,6 +67,7 @@ impl Reports {
         container.acknowledged.clear();
         container.failed.clear();
         container.counted.clear();
+        container.is_fatal = false;
         std::mem::swap(&mut *self.lock(), container);
     }
 
@@ -93,9 +96,13 @@ impl Reports {
         self.set_brokers(Brokers::Up);
     }
 
+    /// A reason that needs somebody, such as a refused login, is not hidden behind "no broker answers", which follows.
     fn brokers_lost(&self, fault: Fault) {
-        if !matches!(self.brokers(), Brokers::Down(_)) {
-            self.set_brokers(Brokers::Suspect(fault));
+        match self.brokers() {
+            Brokers::Suspect(known) | Brokers::Down(known)
+                if known.kind != FaultKind::Transient || fault.kind == FaultKind::Transient => {}
+            Brokers::Down(_) => self.set_brokers(Brokers::Down(fault)),
+            Brokers::Unknown | Brokers::Up | Brokers::Suspect(_) => self.set_brokers(Brokers::Suspect(fault)),
         }
     }
 
@@ -139,7 +146,7 @@ impl Reports {
 
 impl Taken {
     fn is_reached(&self, acknowledged: usize) -> bool {
-        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty()
+        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty() || self.is_fatal
     }
 }
 
@@ -154,6 +161,9 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.0.push(|taken| taken.is_fatal = true);
+        }
         if let Some(fault) = policy::broker_fault(error.rdkafka_error_code(), reason) {
             self.0.brokers_lost(fault);
         }

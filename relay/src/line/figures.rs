@@ -4,10 +4,11 @@ use crate::clock::unix_seconds;
 use crate::pipeline::Pipeline;
 use crate::telemetry::{Metrics, lsn_bytes};
 
-/// Everything that is read from the pipeline; called now and then, never per record.
-pub(super) fn show(metrics: &Metrics, pipeline: &Pipeline) {
+/// Everything that is read from the pipeline; called now and then, never per record. `received_before` is
+/// what pipelines before this one took.
+pub(super) fn show(metrics: &Metrics, pipeline: &Pipeline, received_before: u64) {
     let ledger = pipeline.ledger();
-    let received = pipeline.counts().received;
+    let received = received_before + pipeline.counts().received;
     metrics
         .events_received
         .inc_by(received.saturating_sub(metrics.events_received.get()));

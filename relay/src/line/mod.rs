@@ -21,7 +21,7 @@ use crate::config::Settings;
 use crate::fault::Fault;
 use crate::kafka::Delivery;
 use crate::pipeline::{Limits, Pipeline};
-use crate::postgres::{AdvisoryRow, Identity, Session, open_session};
+use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
 
 pub use confirm::Confirmation;
@@ -55,6 +55,8 @@ pub struct Line {
     shutdown: watch::Receiver<bool>,
     delivery: Delivery,
     pipeline: Option<(Identity, Pipeline)>,
+    /// What the metric of received events was when the pipeline was made.
+    received_before: u64,
     backoff: Backoff,
     /// How long the next stream has to last before it counts as up.
     settle: Duration,
@@ -80,6 +82,7 @@ impl Line {
             shutdown,
             delivery,
             pipeline: None,
+            received_before: 0,
             backoff,
             settle: Duration::ZERO,
         }
@@ -112,7 +115,10 @@ impl Line {
     async fn connect(&mut self) -> Option<Session> {
         loop {
             let settings = Arc::clone(&self.settings);
-            let opened = self.meanwhile(async move { open_session(&settings).await }).await?;
+            let remembered = self.remembered();
+            let opened = self
+                .meanwhile(async move { open_session(&settings, remembered).await })
+                .await?;
             match opened {
                 Ok(session) => return Some(session),
                 Err(fault) => {
@@ -123,12 +129,24 @@ impl Line {
         }
     }
 
+    /// What this process knows of the server: it had, flushed, whatever was received from it.
+    fn remembered(&self) -> Option<Remembered> {
+        self.pipeline.as_ref().map(|(identity, pipeline)| Remembered {
+            system_identifier: identity.system_identifier,
+            timeline: identity.timeline,
+            confirmed: pipeline.newest_position(),
+        })
+    }
+
     async fn stream(&mut self, session: Session) -> stream::End {
         let identity = session.identity.clone();
         if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
         }
-        let started = session.start(&self.settings).await;
+        let settings = Arc::clone(&self.settings);
+        let Some(started) = self.meanwhile(async move { session.start(&settings).await }).await else {
+            return stream::End::Undrained;
+        };
         let (stream, control) = match started {
             Ok(started) => started,
             Err(fault) => return stream::End::Lost(fault),
@@ -141,7 +159,8 @@ impl Line {
     async fn prepare_pipeline(&mut self, identity: &Identity, known: Option<&AdvisoryRow>) -> Option<()> {
         while let Some((before, pipeline)) = &mut self.pipeline {
             let same = (before.system_identifier, before.timeline) == (identity.system_identifier, identity.timeline);
-            if same {
+            // Without a row the operator has had the memory forgotten: nothing of it counts.
+            if same && known.is_some() {
                 pipeline.begin_connection();
                 return Some(());
             }
@@ -158,6 +177,7 @@ impl Line {
         };
         let pipeline = Pipeline::new(decoder, limits, self.settings.postgres.frame_bytes_max);
         self.pipeline = Some((identity.clone(), pipeline));
+        self.received_before = self.metrics.events_received.get();
         self.delivery.expect_replay(known.and_then(AdvisoryRow::replayed_until));
         Some(())
     }
@@ -189,7 +209,7 @@ impl Line {
                     self.heartbeat.beat();
                     if let Some((_, pipeline)) = &mut self.pipeline {
                         self.delivery.turn(pipeline, Instant::now());
-                        figures::show(&self.metrics, pipeline);
+                        figures::show(&self.metrics, pipeline, self.received_before);
                     } else {
                         self.delivery.show_brokers();
                     }

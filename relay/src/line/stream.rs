@@ -4,27 +4,29 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::{self, Interrupt};
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::line::confirm::Confirmation;
 use crate::pipeline::{Pipeline, Stop, Until};
 use crate::postgres::{
-    Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault, slot_figures,
+    Advisory, Control, Identity, PostgresError, ReplicationStream, check_publication, fault, notice_fault, slot_figures,
 };
 use crate::telemetry::{Condition, Part, lsn_bytes};
 
 /// How long a server that shuts down may wait for acknowledgements. It waits for ever if nobody leaves.
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
-/// The server is asked this often how its slot is.
-const SLOT_FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// The server is asked this often how slot and publication are.
+const LOOK_AROUND_EVERY: Duration = Duration::from_secs(5);
 /// A row that cannot be published is tried again this often.
 const DEFECT_RETRY: Duration = Duration::from_secs(5);
-/// How long the last write to the advisory row may take when the relay stops.
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the end of the stream, and then the last write to the advisory row, may take when the relay stops.
+const GOODBYE_TIMEOUT_MS: u64 = 2000;
+const GOODBYE_TIMEOUT: Duration = Duration::from_millis(GOODBYE_TIMEOUT_MS);
 
 /// How streaming ended.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub(super) struct Streaming<'l> {
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
     figures_at: Option<Instant>,
+    /// The newest look at slot and publication, until it is done.
+    looking: Option<oneshot::Receiver<Fault>>,
 }
 
 impl<'l> Streaming<'l> {
@@ -79,6 +83,7 @@ impl<'l> Streaming<'l> {
             drain_until: None,
             leave_at: None,
             figures_at: None,
+            looking: None,
         }
     }
 
@@ -229,11 +234,11 @@ impl<'l> Streaming<'l> {
         self.line.heartbeat.beat();
         self.turn();
         if let Some((_, pipeline)) = &self.line.pipeline {
-            figures::show(&self.line.metrics, pipeline);
+            figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }
         self.send_status(false).await?;
         self.remember(now);
-        self.ask_for_slot_figures(now);
+        self.look_around(now)?;
         if self
             .drain_until
             .is_some_and(|until| now >= until || self.can_never_drain())
@@ -294,23 +299,39 @@ impl<'l> Streaming<'l> {
         }
     }
 
-    fn ask_for_slot_figures(&mut self, now: Instant) {
+    /// Asks how slot and publication are, one question at a time. A table that is taken out of the publication gives
+    /// neither an error nor a notice in the stream: its rows would silently stop.
+    fn look_around(&mut self, now: Instant) -> Result<(), End> {
+        match self.looking.as_mut().map(oneshot::Receiver::try_recv) {
+            Some(Ok(fault)) => return Err(End::Lost(fault)),
+            Some(Err(TryRecvError::Empty)) => return Ok(()),
+            Some(Err(TryRecvError::Closed)) | None => self.looking = None,
+        }
         if self
             .figures_at
-            .is_some_and(|at| now.duration_since(at) < SLOT_FIGURES_EVERY)
+            .is_some_and(|at| now.duration_since(at) < LOOK_AROUND_EVERY)
         {
-            return;
+            return Ok(());
         }
         self.figures_at = Some(now);
         let (client, metrics) = (Arc::clone(self.control.client()), Arc::clone(&self.line.metrics));
-        let slot = self.line.settings.postgres.slot.clone();
+        let settings = Arc::clone(&self.line.settings);
+        let (found, looking) = oneshot::channel();
+        self.looking = Some(looking);
         tokio::spawn(async move {
-            match slot_figures(&client, &slot).await {
+            match slot_figures(&client, &settings.postgres.slot).await {
                 Ok(Some(figures)) => metrics.show_slot(&figures),
                 Ok(None) => {}
                 Err(error) => tracing::debug!("the slot's figures could not be read: {error}"),
             }
+            if let Err(fault) = check_publication(&client, &settings).await
+                && fault.kind == FaultKind::Environment
+            {
+                // Nobody listens any more when the stream has ended by itself.
+                let _ = found.send(fault);
+            }
         });
+        Ok(())
     }
 
     fn begin_drain(&mut self) {
@@ -378,7 +399,12 @@ impl<'l> Streaming<'l> {
             return end;
         }
         let confirmed = self.confirmation.confirmed();
-        if let Err(error) = self.stream.finish().await {
+        let finished = tokio::time::timeout(GOODBYE_TIMEOUT, self.stream.finish()).await;
+        let finished = finished.unwrap_or(Err(PostgresError::TimedOut {
+            what: "ending the stream",
+            timeout_ms: GOODBYE_TIMEOUT_MS,
+        }));
+        if let Err(error) = finished {
             tracing::warn!("the stream did not end cleanly; what was confirmed last may repeat: {error}");
             return End::Undrained;
         }

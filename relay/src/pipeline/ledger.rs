@@ -179,6 +179,18 @@ impl Ledger {
         ended
     }
 
+    /// The server has passed everything that committed before this: a transaction that was half taken on a lost
+    /// connection and is not sent again was confirmed by another relay, or passed over by the operator.
+    pub fn pass(&mut self, commit_lsn: Lsn) {
+        if let Some(last) = self.commits.back_mut()
+            && last.end_lsn.is_none()
+            && last.commit_lsn < commit_lsn
+        {
+            last.end_lsn = Some(last.commit_lsn);
+        }
+        self.pass_complete_commits();
+    }
+
     /// The brokers have acknowledged a record. Returns when its transaction committed if this made that one complete.
     ///
     /// # Panics

@@ -131,6 +131,10 @@ impl Pipeline {
                 reply_requested,
                 ..
             } => {
+                if self.keepalive == Lsn::ZERO && self.transaction.is_none() {
+                    // The first keepalive of a connection is the slot's confirmed position.
+                    self.ledger.pass(wal_end);
+                }
                 self.keepalive = self.keepalive.max(wal_end);
                 self.received = self.received.max(wal_end);
                 Ok(reply_requested)
@@ -168,6 +172,7 @@ impl Pipeline {
                 place: "inside a transaction",
             });
         }
+        self.ledger.pass(commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,
             committed_at,
@@ -241,7 +246,9 @@ impl Pipeline {
         }
         self.ledger.commit(position);
         self.received = self.received.max(position.end_lsn());
-        self.newest_commit_received_at = Some(transaction.committed_at);
+        if transaction.next_ordinal > 0 {
+            self.newest_commit_received_at = Some(transaction.committed_at);
+        }
         Ok(())
     }
 
@@ -273,6 +280,12 @@ impl Pipeline {
     /// The stream stands between two transactions.
     pub const fn is_at_commit_boundary(&self) -> bool {
         self.transaction.is_none()
+    }
+
+    /// The highest position that the server has surely had: of what was taken, acknowledged or received.
+    pub fn newest_position(&self) -> Lsn {
+        let taken = self.ledger.newest_taken().unwrap_or(Lsn::ZERO);
+        self.received.max(self.ledger.acknowledged_end()).max(taken)
     }
 
     /// What is under way.

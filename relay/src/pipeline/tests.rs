@@ -286,8 +286,30 @@ fn a_half_taken_transaction_of_a_lost_connection_is_not_passed_by_a_keepalive() 
     feed(&mut pipeline, &mut sink, &[relation(), begin(100), insert("a")]);
     pipeline.acknowledge(sink.records[0].0);
     pipeline.begin_connection();
-    feed(&mut pipeline, &mut sink, &[keepalive(500, false)]);
+    feed(&mut pipeline, &mut sink, &[keepalive(90, false), keepalive(500, false)]);
     assert_eq!(flushed(&mut pipeline), 0);
+}
+
+#[test]
+fn a_half_taken_transaction_that_another_relay_confirmed_is_passed() {
+    let (mut pipeline, mut sink) = (pipeline(), Taken::default());
+    feed(&mut pipeline, &mut sink, &[relation(), begin(100), insert("a")]);
+    pipeline.acknowledge(sink.records[0].0);
+    pipeline.begin_connection();
+    feed(&mut pipeline, &mut sink, &[relation(), transaction(200, 210, &["z"])]);
+    assert_eq!(sink.ids(), ["a", "z"]);
+    pipeline.acknowledge(sink.records[1].0);
+    assert_eq!(flushed(&mut pipeline), 210);
+
+    feed(&mut pipeline, &mut sink, &[begin(300), insert("b")]);
+    pipeline.acknowledge(sink.records[2].0);
+    pipeline.begin_connection();
+    feed(&mut pipeline, &mut sink, &[keepalive(500, false)]);
+    assert_eq!(
+        flushed(&mut pipeline),
+        500,
+        "the slot stands beyond the transaction, and nothing else is in flight"
+    );
 }
 
 #[test]

@@ -14,18 +14,26 @@ use crate::postgres::replication::Identity;
 
 /// At most one write in this time, and only after events: a write makes WAL and must never feed itself.
 const WRITE_INTERVAL: Duration = Duration::from_secs(10);
-/// A relay that was alive after its last write would have written again by then.
+/// A busy relay that was alive after its last write would have written again by then. One that was killed with its first
+/// events after a long silence is missed: the count is an estimate.
 const REPLAY_MARGIN_US: i64 = 11_000_000;
+
+/// What is known of the server from before: from the row, or from this process's own connection before this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The server.
+    pub system_identifier: u64,
+    /// Its timeline.
+    pub timeline: u32,
+    /// A position that it had.
+    pub confirmed: Lsn,
+}
 
 /// The row as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdvisoryRow {
-    /// The server that it speaks of.
-    pub system_identifier: u64,
-    /// Its timeline then.
-    pub timeline: u32,
-    /// The last position confirmed, or a little less.
-    pub confirmed: Lsn,
+    /// The server that it speaks of, and the last position confirmed there, or a little less.
+    pub remembered: Remembered,
     /// The relay drained before it stopped.
     pub clean_stop: bool,
     /// When it was written, by the server's clock.
@@ -79,12 +87,14 @@ impl Advisory {
         let system_identifier: &str = row.try_get(0)?;
         let confirmed: &str = row.try_get(2)?;
         Ok(Some(AdvisoryRow {
-            system_identifier: system_identifier.parse().map_err(|_| unreadable(system_identifier))?,
-            timeline: row
-                .try_get::<_, i64>(1)?
-                .try_into()
-                .map_err(|_| unreadable("a negative timeline"))?,
-            confirmed: confirmed.parse().map_err(|_| unreadable(confirmed))?,
+            remembered: Remembered {
+                system_identifier: system_identifier.parse().map_err(|_| unreadable(system_identifier))?,
+                timeline: row
+                    .try_get::<_, i64>(1)?
+                    .try_into()
+                    .map_err(|_| unreadable("a negative timeline"))?,
+                confirmed: confirmed.parse().map_err(|_| unreadable(confirmed))?,
+            },
             clean_stop: row.try_get(3)?,
             written_at: Timestamp::from_unix_us(row.try_get(4)?),
         }))

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use crate::config::{OutboxSettings, Settings};
 use crate::fault::Fault;
-use crate::postgres::advisory::AdvisoryRow;
+use crate::postgres::advisory::Remembered;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 use crate::postgres::replication::{Identity, ReplicationConnection};
@@ -224,7 +224,7 @@ async fn check_slot(client: &Client, slot: &str, database: &str) -> Result<Resul
 pub(super) async fn check_identity(
     replication: &mut ReplicationConnection,
     identity: &Identity,
-    known: &AdvisoryRow,
+    known: &Remembered,
     settings: &Settings,
 ) -> Result<(), Fault> {
     let remedy = "find out which server this is. If it is meant: look for events between the two positions, then run \

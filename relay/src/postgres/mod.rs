@@ -12,7 +12,7 @@ mod socket;
 mod startup;
 mod stream;
 
-pub use advisory::{Advisory, AdvisoryRow};
+pub use advisory::{Advisory, AdvisoryRow, Remembered};
 pub use checks::{CheckedSlot, check_publication};
 pub use control::{Control, slot_figures};
 pub use error::{PostgresError, ServerError};

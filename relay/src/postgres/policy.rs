@@ -2,6 +2,8 @@
 //!
 //! Source: PostgreSQL documentation, "PostgreSQL Error Codes". What is not listed is transient.
 
+use outbox_decoder::DecodeError;
+
 use crate::config::PostgresSettings;
 use crate::fault::Fault;
 use crate::postgres::error::{PostgresError, ServerError};
@@ -69,10 +71,22 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
             message,
             format!("look at pg_replication_slots for slot {slot}: wal_status and database say why"),
         ),
+        (PostgresError::Decode(DecodeError::FrameTooLarge { .. }), _) => Fault::environment(
+            "row_too_large",
+            message,
+            "raise postgres.frame_bytes_max and restart the relay; nothing is lost",
+        ),
         (PostgresError::Decode(_) | PostgresError::Unexpected { .. }, _) => Fault::transient(
             "postgres_protocol_violation",
             message,
             "the relay connects anew; if this lasts, look for a pooler or proxy in between",
+        ),
+        // Also a server that starts or stops (57P01, 57P03): then there is nothing to do.
+        (_, Some(sqlstate)) if !sqlstate.starts_with("57P") => Fault::transient(
+            "postgres_refused",
+            message,
+            "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
+             max_replication_slots; 55006: stop what uses the slot); the relay tries again by itself",
         ),
         _ => Fault::transient(
             "postgres_unreachable",

@@ -1,8 +1,12 @@
 //! One session with the server: both connections, checked and ready to stream.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use crate::config::Settings;
 use crate::fault::Fault;
-use crate::postgres::advisory::{Advisory, AdvisoryRow};
+use crate::postgres::advisory::{Advisory, AdvisoryRow, Remembered};
 use crate::postgres::checks::{CheckedSlot, check_identity};
 use crate::postgres::control::Control;
 use crate::postgres::error::PostgresError;
@@ -10,6 +14,9 @@ use crate::postgres::policy;
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::startup::reveal_password;
 use crate::postgres::stream::ReplicationStream;
+
+/// Opening a session takes two logins and a few questions: together at most so many times the limit of one.
+const SESSION_TIMEOUTS: u64 = 3;
 
 /// Both connections, checked.
 #[derive(Debug)]
@@ -24,23 +31,39 @@ pub struct Session {
     slot: CheckedSlot,
 }
 
-/// Connects, and checks everything that has to be true before streaming.
+/// Connects, and checks everything that has to be true before streaming. `remembered` is what this process knows from
+/// its connection before this one; it counts until the operator has the slot's memory forgotten.
 ///
 /// # Errors
 /// The first fault. `slot_active` means: stand by.
-pub async fn open_session(settings: &Settings) -> Result<Session, Fault> {
+pub async fn open_session(settings: &Settings, remembered: Option<Remembered>) -> Result<Session, Fault> {
+    let timeout_ms = settings.postgres.connect_timeout_ms.saturating_mul(SESSION_TIMEOUTS);
+    let opened = timeout(Duration::from_millis(timeout_ms), open(settings, remembered)).await;
+    opened.unwrap_or_else(|_| {
+        let error = PostgresError::TimedOut {
+            what: "connecting and checking",
+            timeout_ms,
+        };
+        Err(policy::fault(&error, &settings.postgres))
+    })
+}
+
+async fn open(settings: &Settings, remembered: Option<Remembered>) -> Result<Session, Fault> {
     let postgres = &settings.postgres;
     let failed = |error: PostgresError| policy::fault(&error, postgres);
-    let control = Control::connect(postgres, "control").await.map_err(failed)?;
-    let slot = CheckedSlot::check(control.client(), settings).await?;
-    let known = Advisory::read(control.client(), &postgres.slot).await.map_err(failed)?;
+    // First, because it never gives the password to a server that asks for it in the clear.
     let password = reveal_password(postgres).map_err(failed)?;
     let mut replication = ReplicationConnection::connect(postgres, password.as_ref())
         .await
         .map_err(failed)?;
+    let control = Control::connect(postgres, "control").await.map_err(failed)?;
+    let slot = CheckedSlot::check(control.client(), settings).await?;
+    let known = Advisory::read(control.client(), &postgres.slot).await.map_err(failed)?;
     let identity = replication.identify_system().await.map_err(failed)?;
     if let Some(known) = &known {
-        check_identity(&mut replication, &identity, known, settings).await?;
+        for remembered in std::iter::once(&known.remembered).chain(&remembered) {
+            check_identity(&mut replication, &identity, remembered, settings).await?;
+        }
     }
     Ok(Session {
         control,
