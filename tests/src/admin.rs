@@ -17,6 +17,11 @@ impl Figures {
         self.0.get(&format!("outbox_relay_{name}")).copied().unwrap_or(0.0)
     }
 
+    /// A counter.
+    pub fn count(&self, name: &str) -> usize {
+        format!("{:.0}", self.get(name)).parse().unwrap_or(0)
+    }
+
     /// Reads the exposition format. Lines that it does not understand are left out.
     pub fn parse(text: &str) -> Figures {
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -58,6 +63,7 @@ mod tests {
     fn figures_are_found_by_name_and_labels() {
         let figures =
             Figures::parse("# HELP x y\noutbox_relay_a_total 3\noutbox_relay_p{phase=\"halted\"} 1\nbad line here\n");
+        assert_eq!(figures.count("a_total"), 3);
         assert!((figures.get("a_total") - 3.0).abs() < f64::EPSILON);
         assert!((figures.get("p{phase=\"halted\"}") - 1.0).abs() < f64::EPSILON);
         assert!(figures.get("missing").abs() < f64::EPSILON);

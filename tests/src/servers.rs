@@ -3,7 +3,12 @@
 use std::thread;
 
 use crate::failure::{Failure, Outcome};
-use crate::stack::{self, Kafka, KafkaOptions, Postgres, PostgresFacts, PostgresOptions, RunningStack, Topics};
+use crate::stack::{
+    self, Kafka, KafkaOptions, Postgres, PostgresFacts, PostgresOptions, RunningStack, StackError, Topics,
+};
+
+/// How many runs of the same scenario may go on at the same time.
+const RUNS_MAX: usize = 9;
 
 /// `PostgreSQL` and Kafka, each shared or private.
 #[derive(Debug)]
@@ -14,7 +19,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts the private ones at the same time and finds the shared ones.
+    /// Starts the private ones at the same time and finds the shared ones. A name that is in use gets a number.
     ///
     /// # Errors
     /// No shared stack is running, or a server does not start.
@@ -22,8 +27,8 @@ impl Servers {
         let is_private = postgres.is_some() && kafka.is_some();
         let shared = if is_private { None } else { Some(stack::shared()?) };
         thread::scope(|scope| {
-            let kafka = kafka.map(|options| scope.spawn(move || Kafka::start(&options)));
-            let postgres = postgres.map(|options| Postgres::start(&options)).transpose();
+            let kafka = kafka.map(|options| scope.spawn(move || start_kafka(&options)));
+            let postgres = postgres.map(|options| start_postgres(&options)).transpose();
             let kafka = kafka.map(|started| started.join().map_err(|_| Failure::new("starting Kafka panicked")));
             Ok(Servers {
                 shared,
@@ -90,4 +95,36 @@ impl Servers {
     pub fn shares_kafka(&self) -> bool {
         self.kafka.is_none()
     }
+}
+
+fn start_kafka(options: &KafkaOptions) -> Result<Kafka, StackError> {
+    numbered(&options.name, |name| {
+        let options = KafkaOptions {
+            name,
+            ..options.clone()
+        };
+        Kafka::start(&options)
+    })
+}
+
+fn start_postgres(options: &PostgresOptions) -> Result<Postgres, StackError> {
+    numbered(&options.name, |name| {
+        let options = PostgresOptions {
+            name,
+            ..options.clone()
+        };
+        Postgres::start(&options)
+    })
+}
+
+/// Names come again with the next run, so that what is kept under them, logs and locks, does not grow for ever.
+fn numbered<T>(name: &str, start: impl Fn(String) -> Result<T, StackError>) -> Result<T, StackError> {
+    let mut started = start(name.to_owned());
+    for number in 2..=RUNS_MAX {
+        if !matches!(started, Err(StackError::InUse { .. })) {
+            break;
+        }
+        started = start(format!("{name}-{number}"));
+    }
+    started
 }

@@ -1,7 +1,7 @@
 //! Decides, for every frame from the server, what happens: produce, wait, halt; and what may be confirmed.
 //!
 //! No socket, no clock, no thread. A step takes bytes and a sink and says how far it came; the ledger keeps what is
-//! under way; [`Pipeline::status`] is what the server is told.
+//! under way; [`Pipeline::progress`] is what the server is told.
 //!
 //! The confirmed LSN follows one rule (see ARCHITECTURE.md, "What is confirmed"):
 //! with nothing unacknowledged and no transaction open, the larger of the last commit's end and the last keepalive's

@@ -78,7 +78,7 @@ impl Scenario {
     /// A violation, a warning that nobody expected, or a server that does not answer, with the end of the relay's log.
     #[track_caller]
     pub fn verify(&mut self, relay: &Relay, history: &History) -> Outcome<Report> {
-        let judged = self.wait_until_confirmed().and_then(|()| self.judge(history));
+        let judged = self.wait_until_confirmed().and_then(|()| self.judge(relay, history));
         let judged = judged.and_then(|report| {
             let lines = relay.unexpected_lines();
             ensure(lines.is_empty(), || format!("unexpected in the log: {lines:?}"))?;
@@ -88,7 +88,7 @@ impl Scenario {
     }
 
     #[track_caller]
-    fn judge(&mut self, history: &History) -> Outcome<Report> {
+    fn judge(&mut self, relay: &Relay, history: &History) -> Outcome<Report> {
         let samples = self
             .sampler
             .as_mut()
@@ -100,6 +100,7 @@ impl Scenario {
             records: &self.records()?,
             samples: &samples,
             faults: &self.faults,
+            rebuilds: relay.figures()?.count("producer_rebuilds_total"),
             outages: &self.outages,
         });
         println!("{}: {report}", self.name);

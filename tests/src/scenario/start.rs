@@ -13,7 +13,7 @@ impl Scenario {
     pub(crate) fn start(setup: &Setup) -> Outcome<Scenario> {
         let name = format!("{}_{:08x}", setup.label, fastrand::u32(..));
         let postgres = setup.private_postgres.as_ref().map(|settings| {
-            let options = PostgresOptions::named(&format!("{name}_pg"))?;
+            let options = PostgresOptions::named(&format!("e2e-{}-postgres", setup.label))?;
             Ok::<_, Failure>(
                 settings
                     .iter()
@@ -22,7 +22,7 @@ impl Scenario {
         });
         let kafka = setup
             .private_kafka
-            .then(|| KafkaOptions::named(&format!("{name}_kafka")));
+            .then(|| KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)));
         let servers = Servers::start(postgres.transpose()?, kafka)?;
         let named = |text: &str| text.replace("{name}", &name);
         let mut scenario = Scenario {

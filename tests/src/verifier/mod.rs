@@ -50,6 +50,8 @@ pub struct Evidence<'a> {
     pub samples: &'a [Sample],
     /// What was seen after each fault, before the relay went on.
     pub faults: &'a [Sample],
+    /// How often the relay gave up a producer; what was in flight to the brokers then may be there twice.
+    pub rebuilds: usize,
     /// Stretches without Kafka.
     pub outages: &'a [Outage],
 }
@@ -94,6 +96,7 @@ pub fn verify(evidence: Evidence<'_>) -> Report {
         .map(|seen| (seen.id, seen))
         .collect();
 
+    report.runs_max = 1 + evidence.faults.len() + evidence.rebuilds;
     report.rows = history.committed.len();
     report.records = evidence.records.len();
     report.duplicates = seen.iter().filter(|seen| !seen.is_first).count();

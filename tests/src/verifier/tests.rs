@@ -43,6 +43,7 @@ impl Run {
             records: &self.records,
             samples: &self.samples,
             faults: &self.faults,
+            rebuilds: 0,
             outages: &self.outages,
         })
     }
