@@ -213,8 +213,11 @@ impl Delivery {
         let in_flight = pipeline.ledger().in_flight_records();
         match &mut self.state {
             State::Clearing(clearing) if clearing.failed.len() == in_flight => {
-                let (failed, batching, fatal) =
+                let (mut failed, batching, fatal) =
                     (std::mem::take(&mut clearing.failed), clearing.batching, clearing.fatal);
+                for failed in &mut failed {
+                    failed.timestamp_ms = pipeline.ledger().timestamp_ms(failed.ticket);
+                }
                 self.plan_retry(failed, batching, fatal, now);
             }
             State::Clearing(clearing) if now.duration_since(clearing.purged_at) >= PURGE_AGAIN_AFTER => {

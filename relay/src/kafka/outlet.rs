@@ -112,7 +112,9 @@ impl Outlet {
             if verdict == Verdict::Wait || self.is_fatal {
                 return;
             }
-            let sent = self.producer.send_again(failed.ticket, &failed.record);
+            let sent = self
+                .producer
+                .send_again(failed.ticket, &failed.record, failed.timestamp_ms);
             let Some(failed) = self.again.pop_front() else { return };
             if let Err(not_taken) = self.note(sent, verdict, &topic, failed.record.key(), failed.ticket) {
                 if let NotTaken::Record(code) = not_taken {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use outbox_decoder::{Envelope, TopicName};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage, Timestamp};
+use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use crate::kafka::reports::{Callbacks, Reports};
@@ -76,15 +76,17 @@ impl Producer {
     }
 
     /// Sends a record that failed or was purged, as it was.
-    pub(super) fn send_again(&self, ticket: Ticket, message: &OwnedMessage) -> Result<(), NotTaken> {
+    pub(super) fn send_again(
+        &self,
+        ticket: Ticket,
+        message: &OwnedMessage,
+        timestamp_ms: Option<i64>,
+    ) -> Result<(), NotTaken> {
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic(), opaque(ticket));
         record.headers = message.headers().cloned();
         record.key = message.key();
         record.payload = message.payload();
-        record.timestamp = match message.timestamp() {
-            Timestamp::CreateTime(milliseconds) | Timestamp::LogAppendTime(milliseconds) => Some(milliseconds),
-            Timestamp::NotAvailable => None,
-        };
+        record.timestamp = timestamp_ms;
         self.client.send(record).map_err(|(error, _)| not_taken(&error))
     }
 

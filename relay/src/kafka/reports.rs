@@ -24,6 +24,8 @@ pub(super) struct Failed {
     pub(super) ticket: Ticket,
     pub(super) code: RDKafkaErrorCode,
     pub(super) record: OwnedMessage,
+    /// The record's own; a failed report does not carry it, the ledger does.
+    pub(super) timestamp_ms: Option<i64>,
 }
 
 /// Reports since they were last taken.
@@ -187,7 +189,14 @@ impl ProducerContext for Callbacks {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 let record = message.detach();
                 debug_assert_eq!(record.topic(), message.topic());
-                self.0.push(|taken| taken.failed.push(Failed { ticket, code, record }));
+                self.0.push(|taken| {
+                    taken.failed.push(Failed {
+                        ticket,
+                        code,
+                        record,
+                        timestamp_ms: None,
+                    });
+                });
             }
         }
     }

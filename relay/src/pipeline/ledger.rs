@@ -41,6 +41,7 @@ const WINDOW_FACTOR: usize = 2;
 #[derive(Debug)]
 struct Entry {
     commit: u64,
+    timestamp_ms: i64,
     bytes: u32,
     acknowledged: bool,
 }
@@ -119,7 +120,7 @@ impl Ledger {
     }
 
     /// Enters a record that was handed to the producer. Only rows that were not taken before, in their order.
-    pub fn take(&mut self, position: Position, committed_at: Timestamp, bytes: usize) -> Ticket {
+    pub fn take(&mut self, position: Position, committed_at: Timestamp, timestamp_ms: i64, bytes: usize) -> Ticket {
         assert!(!self.has_taken(position), "{position:?} was taken twice");
         let is_open = self.commits.back().is_some_and(|commit| commit.end_lsn.is_none());
         if is_open {
@@ -145,6 +146,7 @@ impl Ledger {
         }
         self.entries.push_back(Entry {
             commit,
+            timestamp_ms,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             acknowledged: false,
         });
@@ -251,6 +253,12 @@ impl Ledger {
     /// Their bytes.
     pub const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes
+    }
+
+    /// The record timestamp of a ticket in flight: a failed delivery report does not carry it.
+    pub fn timestamp_ms(&self, ticket: Ticket) -> Option<i64> {
+        let index = usize::try_from(ticket.0.checked_sub(self.first_ticket)?).ok()?;
+        self.entries.get(index).map(|entry| entry.timestamp_ms)
     }
 
     /// The tickets in flight, in order: what must be sent again when a producer is lost.

@@ -212,7 +212,7 @@ impl Pipeline {
                     RowError::Decode(error) => Halt::Broken(error),
                     RowError::Mapping(error) => defect(DefectCause::Mapping(error)),
                 })?;
-            let bytes = record_bytes(&envelope);
+            let (bytes, timestamp_ms) = (record_bytes(&envelope), envelope.timestamp_ms());
             if !self.ledger.has_room(bytes) {
                 return Err(Halt::Full);
             }
@@ -221,7 +221,7 @@ impl Pipeline {
                     SendError::Full => Halt::Full,
                     SendError::Refused(refusal) => defect(DefectCause::Refused(refusal)),
                 })?;
-            self.ledger.take(position, committed_at, bytes);
+            self.ledger.take(position, committed_at, timestamp_ms, bytes);
             self.counts.received += 1;
         }
         transaction.next_ordinal = next_ordinal.checked_add(1).ok_or(DecodeError::OutOfPlace {
