@@ -138,7 +138,7 @@ impl Delivery {
         self.acknowledge(pipeline, &taken);
         let failed = std::mem::take(&mut taken.failed);
         if let (true, State::Flowing(outlet)) = (taken.is_fatal, &mut self.state) {
-            outlet.set_fatal();
+            outlet.look_for_fatal_error();
         }
         self.container = taken;
         self.note_failures(failed, now);

@@ -79,8 +79,9 @@ impl Outlet {
         self.is_fatal
     }
 
-    pub(super) const fn set_fatal(&mut self) {
-        self.is_fatal = true;
+    /// A producer reported a fatal error. It may have been the one before this: reports outlive their producer.
+    pub(super) fn look_for_fatal_error(&mut self) {
+        self.is_fatal |= self.producer.fatal_error().is_some();
     }
 
     /// Was opened to find out which record a broker refuses, and has nothing left to send.
@@ -184,7 +185,7 @@ impl Outlet {
             .zip(refused)
             .map(|(failed, code)| Failed { code, ..failed })
             .collect();
-        let fatal = self.producer.fatal_error().map(|(code, _)| code);
+        let fatal = self.producer.fatal_error();
         Closed {
             producer: self.producer,
             batching: self.batching,

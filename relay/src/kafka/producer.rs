@@ -97,8 +97,8 @@ impl Producer {
     }
 
     /// Why the producer is beyond repair.
-    pub(super) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
-        self.client.client().fatal_error()
+    pub(super) fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
+        self.client.client().fatal_error().map(|(code, _)| code)
     }
 
     /// Gives up everything that is queued or in flight: each record comes back as a failed report.

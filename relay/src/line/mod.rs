@@ -223,10 +223,16 @@ impl Line {
         match &self.pipeline {
             // It never streamed: there is nothing to repeat.
             None => Outcome::Drained,
-            Some((_, pipeline)) => Outcome::Undrained {
-                in_flight: pipeline.ledger().in_flight_records(),
+            Some(_) => Outcome::Undrained {
+                in_flight: self.in_flight_records(),
             },
         }
+    }
+
+    fn in_flight_records(&self) -> usize {
+        self.pipeline
+            .as_ref()
+            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records())
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) struct Streaming<'l> {
     heard_at: Instant,
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
-    figures_at: Option<Instant>,
+    looked_at: Option<Instant>,
     /// The newest look at slot and publication, until it is done.
     looking: Option<oneshot::Receiver<Fault>>,
 }
@@ -82,7 +82,7 @@ impl<'l> Streaming<'l> {
             heard_at: now,
             drain_until: None,
             leave_at: None,
-            figures_at: None,
+            looked_at: None,
             looking: None,
         }
     }
@@ -198,13 +198,8 @@ impl<'l> Streaming<'l> {
 
     /// How many acknowledgements are worth waking up for: with a full budget, those that free a quarter of it.
     fn enough_reports(&self) -> usize {
-        let in_flight = self
-            .line
-            .pipeline
-            .as_ref()
-            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
         if self.pause == Some(Pause::Full) && self.line.delivery.is_flowing() {
-            in_flight / 4
+            self.line.in_flight_records() / 4
         } else {
             1
         }
@@ -308,12 +303,12 @@ impl<'l> Streaming<'l> {
             Some(Err(TryRecvError::Closed)) | None => self.looking = None,
         }
         if self
-            .figures_at
+            .looked_at
             .is_some_and(|at| now.duration_since(at) < LOOK_AROUND_EVERY)
         {
             return Ok(());
         }
-        self.figures_at = Some(now);
+        self.looked_at = Some(now);
         let (client, metrics) = (Arc::clone(self.control.client()), Arc::clone(&self.line.metrics));
         let settings = Arc::clone(&self.line.settings);
         let (found, looking) = oneshot::channel();
@@ -350,12 +345,7 @@ impl<'l> Streaming<'l> {
 
     /// The open transaction has a row that cannot be published, and everything before it is acknowledged.
     fn can_never_drain(&self) -> bool {
-        let in_flight = self
-            .line
-            .pipeline
-            .as_ref()
-            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records());
-        matches!(self.pause, Some(Pause::Defect(_))) && in_flight == 0
+        matches!(self.pause, Some(Pause::Defect(_))) && self.line.in_flight_records() == 0
     }
 
     fn is_idle(&self) -> bool {
