@@ -4,7 +4,7 @@ use std::io;
 
 use fallible_iterator::FallibleIterator;
 use outbox_decoder::DecodeError;
-use postgres_protocol::message::backend::ErrorFields;
+use postgres_protocol::message::backend::{ErrorFields, Message};
 
 /// An error or notice of the server. Decide by `sqlstate` and `routine`: the texts may be translated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,5 +131,23 @@ impl PostgresError {
             Self::Control(error) => error.code().map(tokio_postgres::error::SqlState::code),
             _ => None,
         }
+    }
+}
+
+/// Names a message that came where another one should have.
+pub(super) fn unexpected(message: &Message, wanted: &'static str) -> PostgresError {
+    let got = match message {
+        Message::AuthenticationOk => "AuthenticationOk",
+        Message::CommandComplete(_) => "CommandComplete",
+        Message::CopyData(_) => "CopyData",
+        Message::CopyDone => "CopyDone",
+        Message::DataRow(_) => "DataRow",
+        Message::ReadyForQuery(_) => "ReadyForQuery",
+        Message::RowDescription(_) => "RowDescription",
+        _ => "another message",
+    };
+    PostgresError::Unexpected {
+        got: got.to_owned(),
+        wanted,
     }
 }

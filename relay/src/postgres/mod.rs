@@ -4,6 +4,7 @@ mod advisory;
 mod checks;
 mod control;
 mod error;
+mod messages;
 mod pace;
 mod policy;
 mod replication;

@@ -80,7 +80,7 @@ impl Session {
     /// # Errors
     /// `slot_active` when another relay was faster.
     pub async fn start(self, settings: &Settings) -> Result<(ReplicationStream, Control), Fault> {
-        let started = self.replication.start(self.slot.name(), self.slot.publication()).await;
+        let started = ReplicationStream::start(self.replication, self.slot.name(), self.slot.publication()).await;
         let stream = started.map_err(|error| match error.sqlstate() {
             Some("55006") => Fault::transient(
                 "slot_active",

@@ -8,8 +8,8 @@ use postgres_protocol::message::frontend;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::{PostgresSettings, Secret};
-use crate::postgres::error::PostgresError;
-use crate::postgres::replication::ReplicationConnection;
+use crate::postgres::error::{PostgresError, unexpected};
+use crate::postgres::messages::Messages;
 
 /// The password, read now: a rotated file counts from the next connection on.
 ///
@@ -29,85 +29,71 @@ fn options(settings: &PostgresSettings) -> String {
     )
 }
 
-impl ReplicationConnection {
-    /// Logs in as a walsender.
-    pub(super) async fn start_up(
-        &mut self,
-        settings: &PostgresSettings,
-        password: Option<&SecretString>,
-    ) -> Result<(), PostgresError> {
-        let options = options(settings);
-        let parameters = [
-            ("user", settings.user.as_str()),
-            ("database", &settings.database),
-            ("replication", "database"),
-            ("application_name", &settings.application_name),
-            ("client_encoding", "UTF8"),
-            ("options", &options),
-        ];
-        self.send(|out| frontend::startup_message(parameters, out)).await?;
-        loop {
-            match self.message().await? {
-                Message::AuthenticationOk | Message::BackendKeyData(_) => {}
-                Message::AuthenticationSasl(body) => self.authenticate_scram(&body, password).await?,
-                Message::AuthenticationCleartextPassword => {
-                    return Err(PostgresError::Authentication("cleartext password"));
-                }
-                Message::AuthenticationMd5Password(_) => return Err(PostgresError::Authentication("md5")),
-                Message::AuthenticationGss | Message::AuthenticationSspi => {
-                    return Err(PostgresError::Authentication("GSSAPI or SSPI"));
-                }
-                Message::ReadyForQuery(_) => return Ok(()),
-                other => return Err(unexpected(&other, "the end of the login")),
+/// Logs in as a walsender.
+pub(super) async fn log_in(
+    messages: &mut Messages,
+    settings: &PostgresSettings,
+    password: Option<&SecretString>,
+) -> Result<(), PostgresError> {
+    let options = options(settings);
+    let parameters = [
+        ("user", settings.user.as_str()),
+        ("database", &settings.database),
+        ("replication", "database"),
+        ("application_name", &settings.application_name),
+        ("client_encoding", "UTF8"),
+        ("options", &options),
+    ];
+    send(messages, |out| frontend::startup_message(parameters, out)).await?;
+    loop {
+        match messages.message().await? {
+            Message::AuthenticationOk | Message::BackendKeyData(_) => {}
+            Message::AuthenticationSasl(offer) => authenticate_scram(messages, &offer, password).await?,
+            Message::AuthenticationCleartextPassword => {
+                return Err(PostgresError::Authentication("cleartext password"));
             }
+            Message::AuthenticationMd5Password(_) => return Err(PostgresError::Authentication("md5")),
+            Message::AuthenticationGss | Message::AuthenticationSspi => {
+                return Err(PostgresError::Authentication("GSSAPI or SSPI"));
+            }
+            Message::ReadyForQuery(_) => return Ok(()),
+            other => return Err(unexpected(&other, "the end of the login")),
         }
-    }
-
-    async fn authenticate_scram(
-        &mut self,
-        offer: &AuthenticationSaslBody,
-        password: Option<&SecretString>,
-    ) -> Result<(), PostgresError> {
-        let offers_scram = offer.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))?;
-        if !offers_scram {
-            return Err(PostgresError::Authentication("an unknown SASL"));
-        }
-        let password = password.ok_or(PostgresError::NoPassword)?;
-        let mut scram = ScramSha256::new(password.expose_secret().as_bytes(), ChannelBinding::unsupported());
-        self.send(|out| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out))
-            .await?;
-        match self.message().await? {
-            Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(PostgresError::Scram)?,
-            other => return Err(unexpected(&other, "a SCRAM challenge")),
-        }
-        self.send(|out| frontend::sasl_response(scram.message(), out)).await?;
-        match self.message().await? {
-            // Checks the server's signature: a server that does not know the password ends here.
-            Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).map_err(PostgresError::Scram),
-            other => Err(unexpected(&other, "a SCRAM signature")),
-        }
-    }
-
-    async fn send(&mut self, write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) -> Result<(), PostgresError> {
-        let mut out = BytesMut::new();
-        write(&mut out)?;
-        self.write(&out).await
     }
 }
 
-pub(super) fn unexpected(message: &Message, wanted: &'static str) -> PostgresError {
-    let got = match message {
-        Message::AuthenticationOk => "AuthenticationOk",
-        Message::CommandComplete(_) => "CommandComplete",
-        Message::CopyData(_) => "CopyData",
-        Message::CopyDone => "CopyDone",
-        Message::DataRow(_) => "DataRow",
-        Message::ReadyForQuery(_) => "ReadyForQuery",
-        Message::RowDescription(_) => "RowDescription",
-        _ => "another message",
-    };
-    PostgresError::Unexpected {
-        got: got.to_owned(),
-        wanted,
+async fn authenticate_scram(
+    messages: &mut Messages,
+    offer: &AuthenticationSaslBody,
+    password: Option<&SecretString>,
+) -> Result<(), PostgresError> {
+    let offers_scram = offer.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))?;
+    if !offers_scram {
+        return Err(PostgresError::Authentication("an unknown SASL"));
     }
+    let password = password.ok_or(PostgresError::NoPassword)?;
+    let mut scram = ScramSha256::new(password.expose_secret().as_bytes(), ChannelBinding::unsupported());
+    send(messages, |out| {
+        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), out)
+    })
+    .await?;
+    match messages.message().await? {
+        Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(PostgresError::Scram)?,
+        other => return Err(unexpected(&other, "a SCRAM challenge")),
+    }
+    send(messages, |out| frontend::sasl_response(scram.message(), out)).await?;
+    match messages.message().await? {
+        // Checks the server's signature: a server that does not know the password ends here.
+        Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).map_err(PostgresError::Scram),
+        other => Err(unexpected(&other, "a SCRAM signature")),
+    }
+}
+
+async fn send(
+    messages: &mut Messages,
+    write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
+) -> Result<(), PostgresError> {
+    let mut out = BytesMut::new();
+    write(&mut out)?;
+    messages.write(&out).await
 }

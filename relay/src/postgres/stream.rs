@@ -7,36 +7,51 @@ use outbox_decoder::stream::{COPY_DATA, StatusUpdate, frame_bytes};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 
-use crate::postgres::error::PostgresError;
+use crate::postgres::error::{PostgresError, unexpected};
+use crate::postgres::messages::{COPY_BOTH_RESPONSE, Messages, READ_BYTES, within};
 use crate::postgres::pace::Pace;
-use crate::postgres::replication::{READ_BYTES, ReplicationConnection, within};
-use crate::postgres::startup::unexpected;
+use crate::postgres::replication::{ReplicationConnection, quoted};
 
 /// A walsender connection that streams.
 #[derive(Debug)]
 pub struct ReplicationStream {
-    connection: ReplicationConnection,
+    messages: Messages,
     pace: Pace,
     nap_until: Option<Instant>,
 }
 
 impl ReplicationStream {
-    pub(super) fn new(connection: ReplicationConnection) -> Self {
-        Self {
-            connection,
+    /// Begins streaming at the slot's own confirmed position.
+    ///
+    /// # Errors
+    /// See [`PostgresError`]; 55006 while another connection holds the slot.
+    pub async fn start(
+        connection: ReplicationConnection,
+        slot: &str,
+        publication: &str,
+    ) -> Result<Self, PostgresError> {
+        let mut messages = connection.messages;
+        let command = start_replication(slot, publication);
+        let mut out = BytesMut::new();
+        frontend::query(&command, &mut out)?;
+        messages.write(&out).await?;
+        let timeout_ms = messages.timeout_ms;
+        within("START_REPLICATION", timeout_ms, copy_both(&mut messages)).await?;
+        Ok(Self {
+            messages,
             pace: Pace::new(Instant::now()),
             nap_until: None,
-        }
+        })
     }
 
     /// What was read and not consumed yet.
     pub fn buffer(&self) -> &[u8] {
-        &self.connection.buffer
+        &self.messages.buffer
     }
 
     /// Moves on over the first `bytes` of the buffer.
     pub fn consume(&mut self, bytes: usize) {
-        self.connection.buffer.advance(bytes);
+        self.messages.buffer.advance(bytes);
     }
 
     /// Reads more into the buffer, after a wait when a backlog is streaming in. Nothing is lost when it is cancelled.
@@ -48,10 +63,10 @@ impl ReplicationStream {
             tokio::time::sleep_until(until.into()).await;
             self.nap_until = None;
         }
-        self.connection.socket.readable().await?;
-        let needed = frame_bytes(&self.connection.buffer, self.connection.frame_bytes_max)?;
-        let bytes = self.connection.read_some(needed.unwrap_or(READ_BYTES))?;
-        if bytes > 0 && self.connection.socket.is_tcp() {
+        self.messages.socket.readable().await?;
+        let needed = frame_bytes(&self.messages.buffer, self.messages.frame_bytes_max)?;
+        let bytes = self.messages.read_some(needed.unwrap_or(READ_BYTES))?;
+        if bytes > 0 && self.messages.socket.is_tcp() {
             let now = Instant::now();
             let wait = self.pace.after_read(bytes, now);
             self.nap_until = (!wait.is_zero()).then(|| now + wait);
@@ -68,7 +83,7 @@ impl ReplicationStream {
         frame[0] = COPY_DATA;
         frame[1..5].copy_from_slice(&38_u32.to_be_bytes());
         frame[5..].copy_from_slice(&status.encode());
-        self.connection.write(&frame).await
+        self.messages.write(&frame).await
     }
 
     /// Ends the stream. When this returns, the server has seen every status update sent before.
@@ -78,11 +93,11 @@ impl ReplicationStream {
     pub async fn finish(mut self) -> Result<(), PostgresError> {
         let mut out = BytesMut::new();
         frontend::copy_done(&mut out);
-        self.connection.write(&out).await?;
-        let timeout_ms = self.connection.timeout_ms;
+        self.messages.write(&out).await?;
+        let timeout_ms = self.messages.timeout_ms;
         let ended = async {
             loop {
-                match self.connection.message().await? {
+                match self.messages.message().await? {
                     Message::ReadyForQuery(_) => return Ok(()),
                     Message::CopyData(_) | Message::CopyDone | Message::CommandComplete(_) => {}
                     other => return Err(unexpected(&other, "the end of the stream")),
@@ -92,6 +107,34 @@ impl ReplicationStream {
         within("ending the stream", timeout_ms, ended).await?;
         out.clear();
         frontend::terminate(&mut out);
-        self.connection.write(&out).await
+        self.messages.write(&out).await
+    }
+}
+
+async fn copy_both(messages: &mut Messages) -> Result<(), PostgresError> {
+    if messages.next_answer().await? == COPY_BOTH_RESPONSE {
+        return messages.skip_frame();
+    }
+    let other = messages.message().await?;
+    Err(unexpected(&other, "the start of the stream"))
+}
+
+/// Quoted twice over: `publication_names` is a string that holds a list of identifiers.
+fn start_replication(slot: &str, publication: &str) -> String {
+    format!(
+        "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names '{}', binary 'true')",
+        quoted(slot),
+        quoted(publication).replace('\'', "''"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_quoted_on_both_levels() {
+        let command = start_replication("s", "it's \"p\"");
+        assert!(command.contains(r#"publication_names '"it''s ""p"""'"#), "{command}");
     }
 }

@@ -106,7 +106,7 @@ async fn stream(postgres: &Postgres) -> Result<Vec<(&'static str, Vec<u8>)>, Fai
 
     let mut files = Vec::new();
     for (name, connection) in connections {
-        let stream = connection.start(name, name).await?;
+        let stream = ReplicationStream::start(connection, name, name).await?;
         let bytes = timeout(STREAM_LIMIT, frames(stream)).await;
         files.push((
             name,
