@@ -20,7 +20,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{Headers, OwnedMessage};
 
 use crate::backoff::Backoff;
-use crate::clock::unix_seconds;
+use crate::clock;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::outlet::{Closed, Outlet, StartError};
@@ -135,7 +135,7 @@ impl Delivery {
     pub fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) {
         let mut taken = std::mem::take(&mut self.container);
         self.reports.take(&mut taken);
-        self.acknowledge(pipeline, &taken);
+        self.acknowledge(pipeline, &taken, now);
         let failed = std::mem::take(&mut taken.failed);
         if let (true, State::Flowing(outlet)) = (taken.is_fatal, &mut self.state) {
             outlet.look_for_fatal_error();
@@ -146,26 +146,19 @@ impl Delivery {
         self.show_condition(pipeline, now);
     }
 
-    fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken) {
+    fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken, now: Instant) {
         for &(ticket, at) in &taken.acknowledged {
             if let State::Flowing(outlet) = &mut self.state {
                 outlet.acknowledged(ticket);
             }
             if let Some(committed_at) = pipeline.acknowledge(ticket) {
-                let waited_s = unix_seconds(at) - unix_seconds(committed_at);
-                self.metrics.commit_to_ack.observe(waited_s.max(0.0));
-                let newest = self
-                    .metrics
-                    .last_acknowledged_commit
-                    .get()
-                    .max(unix_seconds(committed_at));
-                self.metrics.last_acknowledged_commit.set(newest);
+                self.metrics.show_acknowledged_commit(committed_at, at);
             }
         }
         self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
         if let State::Flowing(outlet) = &mut self.state {
             for (topic, partitions) in &taken.counted {
-                outlet.counted(topic, *partitions);
+                outlet.counted(topic, *partitions, now);
             }
         }
     }
@@ -237,7 +230,7 @@ impl Delivery {
                 self.rebuild(Vec::new(), Batching::Full, now);
             }
             State::Flowing(outlet) => {
-                outlet.count_again(now);
+                outlet.renew(now);
                 outlet.pump(&self.metrics);
             }
             State::Clearing(_) | State::Waiting { .. } => {}
@@ -379,6 +372,10 @@ impl Sink for Delivery {
                 Err(SendError::Refused(policy::delivery_fault(code, &about)))
             }
         }
+    }
+
+    fn completed(&mut self, committed_at: Timestamp) {
+        self.metrics.show_acknowledged_commit(committed_at, clock::now());
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use outbox_decoder::{Envelope, Text, TopicName};
 use rdkafka::Message;
@@ -16,9 +16,6 @@ use crate::kafka::properties::{Batching, client_config};
 use crate::kafka::reports::{Failed, Reports};
 use crate::pipeline::Ticket;
 use crate::telemetry::Metrics;
-
-/// A topic whose partitions could not be counted is asked for again after this.
-const COUNT_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a producer cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +33,6 @@ pub(super) struct Outlet {
     batching: Batching,
     introductions: Introductions,
     again: VecDeque<Failed>,
-    counted_at: Instant,
     is_fatal: bool,
     /// Why the first record of `again` was not taken.
     refused: Option<RDKafkaErrorCode>,
@@ -52,13 +48,12 @@ impl Outlet {
     ) -> Result<Self, StartError> {
         let config = client_config(kafka, limits, batching)?;
         let producer = Producer::start(&config, Arc::clone(reports))?;
-        let (introductions, again) = (Introductions::default(), VecDeque::new());
+        let (introductions, again) = (Introductions::new(now), VecDeque::new());
         Ok(Self {
             producer,
             batching,
             introductions,
             again,
-            counted_at: now,
             is_fatal: false,
             refused: None,
         })
@@ -158,17 +153,14 @@ impl Outlet {
         self.introductions.acknowledged(ticket);
     }
 
-    pub(super) fn counted(&mut self, topic: &TopicName, partitions: usize) {
-        self.introductions.counted(topic, partitions);
+    pub(super) fn counted(&mut self, topic: &TopicName, partitions: usize, now: Instant) {
+        self.introductions.counted(topic, partitions, now);
     }
 
-    /// Asks again for partitions that could not be counted.
-    pub(super) fn count_again(&mut self, now: Instant) {
-        if now.duration_since(self.counted_at) >= COUNT_AGAIN_AFTER {
-            self.counted_at = now;
-            for topic in self.introductions.uncounted() {
-                self.producer.count_partitions(topic.clone());
-            }
+    /// Keeps what is known of topics and partitions fresh.
+    pub(super) fn renew(&mut self, now: Instant) {
+        for topic in self.introductions.renew(now) {
+            self.producer.count_partitions(topic);
         }
     }
 

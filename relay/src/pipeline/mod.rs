@@ -150,7 +150,7 @@ impl Pipeline {
                 committed_at,
                 xid,
             } => Ok(self.begin(commit_lsn, committed_at, xid)?),
-            Message::Commit { position, .. } => Ok(self.commit(position)?),
+            Message::Commit { position, .. } => Ok(self.commit(position, sink)?),
             Message::Relation(relation) => Ok(self.decoder.describe(&relation)?),
             Message::Type { oid, schema, name } => {
                 self.decoder.describe_type(oid, schema, name);
@@ -231,7 +231,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn commit(&mut self, position: CommitPosition) -> Result<(), DecodeError> {
+    fn commit<S: Sink>(&mut self, position: CommitPosition, sink: &mut S) -> Result<(), DecodeError> {
         let Some(transaction) = self.transaction.take() else {
             return Err(DecodeError::OutOfPlace {
                 message: "Commit",
@@ -244,7 +244,9 @@ impl Pipeline {
                 place: "inside another transaction",
             });
         }
-        self.ledger.commit(position);
+        if let Some(committed_at) = self.ledger.commit(position) {
+            sink.completed(committed_at);
+        }
         self.received = self.received.max(position.end_lsn());
         if transaction.next_ordinal > 0 {
             self.newest_commit_received_at = Some(transaction.committed_at);

@@ -1,7 +1,7 @@
 //! The words of one step: what it is given, how far it goes, why it ends.
 
 use outbox_decoder::stream::Frame;
-use outbox_decoder::{DecodeError, Envelope, MappingError, Position};
+use outbox_decoder::{DecodeError, Envelope, MappingError, Position, Timestamp};
 
 use super::Ticket;
 
@@ -15,6 +15,9 @@ pub trait Sink {
     /// # Errors
     /// Nothing was taken over; the same envelope is offered again.
     fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Self::Refusal>>;
+
+    /// Hears of a transaction whose end came after the acknowledgements of all its records.
+    fn completed(&mut self, committed_at: Timestamp);
 }
 
 /// Why a sink did not take an envelope.

@@ -1,0 +1,134 @@
+//! Who waits for whom.
+
+use super::*;
+
+fn topic() -> TopicName {
+    "orders".parse().unwrap()
+}
+
+const fn ticket(number: u64) -> Ticket {
+    Ticket::from_u64(number)
+}
+
+/// Two keys of one partition out of two, and one of the other.
+const SAME: [&[u8]; 2] = [b"21", b"a-little-bit-long-string"];
+
+fn other() -> &'static [u8] {
+    let is_other = |key: &&[u8]| murmur2::hash(key) % 2 != murmur2::hash(SAME[0]) % 2;
+    [&b"abc"[..], b"foobar", b"x", b"y", b"z"]
+        .into_iter()
+        .find(is_other)
+        .unwrap()
+}
+
+fn nobody_knows() -> (Introductions, TopicName, Instant) {
+    let now = Instant::now();
+    (Introductions::new(now), topic(), now)
+}
+
+#[test]
+fn the_second_record_of_a_partition_waits_for_the_first_and_the_third_for_nothing() {
+    assert_eq!(murmur2::hash(SAME[0]) % 2, murmur2::hash(SAME[1]) % 2);
+    let (mut known, topic, now) = nobody_knows();
+    assert_eq!(known.verdict(&topic, Some(SAME[0])), Verdict::SendAndCount);
+    known.sent(&topic, Some(SAME[0]), ticket(1));
+    known.counted(&topic, 2, now);
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Wait);
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Send);
+    known.sent(&topic, Some(other()), ticket(2));
+    known.acknowledged(ticket(1));
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Send);
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Wait);
+    known.acknowledged(ticket(2));
+    known.sent(&topic, Some(other()), ticket(3));
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Send);
+}
+
+#[test]
+fn until_the_partitions_are_counted_one_record_is_under_way() {
+    let (mut known, topic, now) = nobody_knows();
+    known.sent(&topic, Some(SAME[0]), ticket(1));
+    assert_eq!(known.renew(now), [], "the answer may still come");
+    assert_eq!(known.renew(now + COUNT_AGAIN_AFTER), std::slice::from_ref(&topic));
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Wait);
+    known.acknowledged(ticket(1));
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Send);
+    known.counted(&topic, 2, now);
+    assert_eq!(known.renew(now + 2 * COUNT_AGAIN_AFTER), []);
+    assert_eq!(known.verdict(&topic, Some(SAME[0])), Verdict::Send);
+}
+
+/// A topic with two partitions that both know the producer.
+fn introduced() -> (Introductions, TopicName, Instant) {
+    let (mut known, topic, now) = nobody_knows();
+    known.sent(&topic, Some(SAME[0]), ticket(1));
+    known.counted(&topic, 2, now);
+    known.sent(&topic, Some(other()), ticket(2));
+    known.acknowledged(ticket(1));
+    known.acknowledged(ticket(2));
+    known.sent(&topic, Some(SAME[0]), ticket(3));
+    assert_eq!(known.verdict(&topic, Some(SAME[0])), Verdict::Send);
+    (known, topic, now)
+}
+
+#[test]
+fn a_partition_that_was_added_is_introduced_and_those_before_it_stay_known() {
+    let (mut known, topic, now) = introduced();
+    assert_eq!(known.renew(now + COUNTED_FOR), std::slice::from_ref(&topic));
+    known.counted(&topic, 4, now + COUNTED_FOR);
+    let keys: Vec<String> = (0..64).map(|number| number.to_string()).collect();
+    let of = |partition| {
+        keys.iter()
+            .filter(move |key| murmur2::hash(key.as_bytes()) % 4 == partition)
+    };
+    for partition in 0..4 {
+        for key in of(partition) {
+            known.sent(&topic, Some(key.as_bytes()), ticket(10 + u64::from(partition)));
+        }
+    }
+    for (partition, verdict) in [Verdict::Send, Verdict::Send, Verdict::Wait, Verdict::Wait]
+        .into_iter()
+        .enumerate()
+    {
+        let key = of(u32::try_from(partition).unwrap()).next().unwrap();
+        assert_eq!(
+            known.verdict(&topic, Some(key.as_bytes())),
+            verdict,
+            "partition {partition}"
+        );
+    }
+}
+
+#[test]
+fn an_introduction_is_repeated_when_it_is_old() {
+    let (mut known, topic, now) = introduced();
+    known.renew(now + INTRODUCED_FOR);
+    assert_eq!(known.verdict(&topic, Some(SAME[0])), Verdict::Send);
+    known.sent(&topic, Some(SAME[0]), ticket(4));
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Wait);
+    known.acknowledged(ticket(4));
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Send);
+}
+
+#[test]
+fn with_too_many_topics_a_new_one_waits_until_nobody_is_under_way() {
+    let (mut known, ..) = nobody_knows();
+    for number in 0..TOPICS_MAX as u64 {
+        let topic = format!("t{number}").parse().unwrap();
+        known.sent(&topic, Some(SAME[0]), ticket(number));
+    }
+    assert_eq!(known.verdict(&topic(), Some(SAME[0])), Verdict::Wait);
+    for number in 0..TOPICS_MAX as u64 {
+        known.acknowledged(ticket(number));
+    }
+    assert_eq!(known.verdict(&topic(), Some(SAME[0])), Verdict::SendAndCount);
+    known.sent(&topic(), Some(SAME[0]), ticket(9999));
+    assert_eq!(known.topics.len(), 1);
+}
+
+#[test]
+fn a_record_without_a_key_never_waits() {
+    let (mut known, topic, _) = nobody_knows();
+    known.sent(&topic, Some(SAME[0]), ticket(1));
+    assert_eq!(known.verdict(&topic, None), Verdict::Send);
+}
