@@ -5,6 +5,8 @@
 pub enum FaultKind {
     /// Passes by itself: tried again for ever, with backoff.
     Transient,
+    /// Another relay does the work: this one waits for its turn.
+    Standby,
     /// Somebody has to change something outside: the line halts and is tried again slowly, for ever.
     Environment,
     /// This one event can never be accepted as it is: the line halts at it.
@@ -29,6 +31,16 @@ impl Fault {
     pub fn transient(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             kind: FaultKind::Transient,
+            code,
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// Another relay's turn.
+    pub fn standby(code: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            kind: FaultKind::Standby,
             code,
             message: message.into(),
             hint: hint.into(),

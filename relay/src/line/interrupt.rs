@@ -1,5 +1,7 @@
 //! What can come between the messages of a stream: words of the server, and rows that cannot be published.
 
+use std::time::{Duration, Instant};
+
 use bytes::BytesMut;
 use outbox_decoder::stream::Frame;
 use postgres_protocol::message::backend::Message;
@@ -17,6 +19,26 @@ pub(super) enum Interrupt {
     Parameter,
     /// The stream is over.
     End(PostgresError),
+}
+
+/// The server may say the same with every change that it decodes; it is logged this often.
+const NOTICE_AGAIN_AFTER: Duration = Duration::from_mins(1);
+
+/// The notice that was logged last.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    logged: Option<(ServerError, Instant)>,
+}
+
+impl Notices {
+    pub(super) fn log(&mut self, notice: ServerError, now: Instant) {
+        let is_known =
+            |(known, at): &(ServerError, Instant)| *known == notice && now.duration_since(*at) < NOTICE_AGAIN_AFTER;
+        if !self.logged.as_ref().is_some_and(is_known) {
+            tracing::warn!("PostgreSQL: {notice}");
+            self.logged = Some((notice, now));
+        }
+    }
 }
 
 /// Reads a whole frame.

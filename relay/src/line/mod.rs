@@ -6,6 +6,7 @@
 mod confirm;
 mod figures;
 mod interrupt;
+mod lookout;
 mod stream;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::backoff::Backoff;
 use crate::config::Settings;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::kafka::Delivery;
 use crate::pipeline::{Limits, Pipeline};
 use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
@@ -102,6 +103,7 @@ impl Line {
                     let was_short = started.elapsed() < SETTLED_AFTER;
                     self.settle = if was_short { SETTLED_AFTER } else { Duration::ZERO };
                     self.metrics.reconnects.with_label_values(&["postgres"]).inc();
+                    self.metrics.show_slot_left();
                     let wait = self.note(fault);
                     if self.pass(wait).await.is_none() {
                         return self.undrained();
@@ -114,10 +116,10 @@ impl Line {
     /// Tries until a session is open; `None` when the relay is to stop.
     async fn connect(&mut self) -> Option<Session> {
         loop {
-            let settings = Arc::clone(&self.settings);
+            let (settings, metrics) = (Arc::clone(&self.settings), Arc::clone(&self.metrics));
             let remembered = self.remembered();
             let opened = self
-                .meanwhile(async move { open_session(&settings, remembered).await })
+                .meanwhile(async move { open_session(&settings, remembered, &metrics).await })
                 .await?;
             match opened {
                 Ok(session) => return Some(session),
@@ -184,12 +186,12 @@ impl Line {
 
     /// Shows a fault of the connection and says how long to wait.
     fn note(&mut self, fault: Fault) -> Duration {
-        if fault.code == "slot_active" {
-            self.health.set(Part::Postgres, Condition::Standby);
-            return STANDBY_WAIT;
-        }
+        let wait = match fault.kind {
+            FaultKind::Standby => STANDBY_WAIT,
+            _ => self.backoff.next_wait(),
+        };
         self.health.set(Part::Postgres, Condition::Down(fault));
-        self.backoff.next_wait()
+        wait
     }
 
     async fn pass(&mut self, wait: Duration) -> Option<()> {

@@ -1,27 +1,22 @@
 //! One connection's streaming: read, feed, confirm, until it is lost or drained.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::interrupt::{self, Interrupt};
+use super::interrupt::{self, Interrupt, Notices};
+use super::lookout::Lookout;
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::line::confirm::Confirmation;
 use crate::pipeline::{Pipeline, Stop, Until};
-use crate::postgres::{
-    Advisory, Control, Identity, PostgresError, ReplicationStream, check_publication, fault, notice_fault, slot_figures,
-};
+use crate::postgres::{Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault};
 use crate::telemetry::{Condition, Part, lsn_bytes};
 
 /// How long a server that shuts down may wait for acknowledgements. It waits for ever if nobody leaves.
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
-/// The server is asked this often how slot and publication are.
-const LOOK_AROUND_EVERY: Duration = Duration::from_secs(5);
 /// A row that cannot be published is tried again this often.
 const DEFECT_RETRY: Duration = Duration::from_secs(5);
 /// How long the end of the stream, and then the last write to the advisory row, may take when the relay stops.
@@ -62,9 +57,8 @@ pub(super) struct Streaming<'l> {
     heard_at: Instant,
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
-    looked_at: Option<Instant>,
-    /// The newest look at slot and publication, until it is done.
-    looking: Option<oneshot::Receiver<Fault>>,
+    lookout: Lookout,
+    notices: Notices,
 }
 
 impl<'l> Streaming<'l> {
@@ -82,8 +76,8 @@ impl<'l> Streaming<'l> {
             heard_at: now,
             drain_until: None,
             leave_at: None,
-            looked_at: None,
-            looking: None,
+            lookout: Lookout::default(),
+            notices: Notices::default(),
         }
     }
 
@@ -233,7 +227,10 @@ impl<'l> Streaming<'l> {
         }
         self.send_status(false).await?;
         self.remember(now);
-        self.look_around(now)?;
+        let Line { settings, metrics, .. } = &*self.line;
+        if let Some(fault) = self.lookout.look(self.control.client(), settings, metrics, now) {
+            return Err(End::Lost(fault));
+        }
         if self
             .drain_until
             .is_some_and(|until| now >= until || self.can_never_drain())
@@ -294,41 +291,6 @@ impl<'l> Streaming<'l> {
         }
     }
 
-    /// Asks how slot and publication are, one question at a time. A table that is taken out of the publication gives
-    /// neither an error nor a notice in the stream: its rows would silently stop.
-    fn look_around(&mut self, now: Instant) -> Result<(), End> {
-        match self.looking.as_mut().map(oneshot::Receiver::try_recv) {
-            Some(Ok(fault)) => return Err(End::Lost(fault)),
-            Some(Err(TryRecvError::Empty)) => return Ok(()),
-            Some(Err(TryRecvError::Closed)) | None => self.looking = None,
-        }
-        if self
-            .looked_at
-            .is_some_and(|at| now.duration_since(at) < LOOK_AROUND_EVERY)
-        {
-            return Ok(());
-        }
-        self.looked_at = Some(now);
-        let (client, metrics) = (Arc::clone(self.control.client()), Arc::clone(&self.line.metrics));
-        let settings = Arc::clone(&self.line.settings);
-        let (found, looking) = oneshot::channel();
-        self.looking = Some(looking);
-        tokio::spawn(async move {
-            match slot_figures(&client, &settings.postgres.slot).await {
-                Ok(Some(figures)) => metrics.show_slot(&figures),
-                Ok(None) => {}
-                Err(error) => tracing::debug!("the slot's figures could not be read: {error}"),
-            }
-            if let Err(fault) = check_publication(&client, &settings).await
-                && fault.kind == FaultKind::Environment
-            {
-                // Nobody listens any more when the stream has ended by itself.
-                let _ = found.send(fault);
-            }
-        });
-        Ok(())
-    }
-
     fn begin_drain(&mut self) {
         let drain_timeout_ms = self.line.settings.pipeline.drain_timeout_ms;
         tracing::info!(
@@ -365,13 +327,13 @@ impl<'l> Streaming<'l> {
         self.leave_at = Some((Instant::now() + LEAVE_AFTER, fault));
     }
 
-    fn control_frame(&self, frame: BytesMut) -> Result<(), End> {
+    fn control_frame(&mut self, frame: BytesMut) -> Result<(), End> {
         match interrupt::read(frame) {
             Interrupt::Notice(notice) => {
                 if let Some(fault) = notice_fault(&notice, &self.line.settings.postgres) {
                     return Err(End::Lost(fault));
                 }
-                tracing::warn!("PostgreSQL: {notice}");
+                self.notices.log(notice, Instant::now());
                 Ok(())
             }
             Interrupt::Parameter => Ok(()),

@@ -1,14 +1,13 @@
 //! What must be true before streaming may start. Each check that fails is a fault with its remedy.
 
-use std::collections::BTreeSet;
-
 use tokio_postgres::Client;
 
-use crate::config::{OutboxSettings, Settings};
+use crate::config::Settings;
 use crate::fault::Fault;
 use crate::postgres::advisory::Remembered;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
+use crate::postgres::publication::check_publication;
 use crate::postgres::replication::{Identity, ReplicationConnection};
 
 /// A slot that can be streamed from: it exists, is ours to use, and its publication holds what the configuration maps.
@@ -32,7 +31,8 @@ impl CheckedSlot {
     /// Checks server, publication and slot.
     ///
     /// # Errors
-    /// The first thing that is not as it must be. `slot_active` means that another relay holds the slot.
+    /// The first thing that is not as it must be; [`FaultKind::Standby`](crate::fault::FaultKind) while another
+    /// connection holds the slot.
     pub async fn check(client: &Client, settings: &Settings) -> Result<Self, Fault> {
         let postgres = &settings.postgres;
         let failed = |error: PostgresError| policy::fault(&error, postgres);
@@ -92,89 +92,16 @@ async fn check_not_synchronous(client: &Client, application_name: &str) -> Resul
     })
 }
 
-/// Checks that the publication exists, publishes inserts, and holds exactly the tables that outboxes are mapped to.
-///
-/// # Errors
-/// The first thing that is not as it must be.
-pub async fn check_publication(client: &Client, settings: &Settings) -> Result<(), Fault> {
-    publication_fits(client, settings)
-        .await
-        .map_err(|error| policy::fault(&error, &settings.postgres))?
-}
-
-async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result<(), Fault>, PostgresError> {
-    let name = &settings.postgres.publication;
-    let publication = client
-        .query_opt("SELECT pubinsert FROM pg_publication WHERE pubname = $1", &[name])
-        .await?;
-    let Some(publication) = publication else {
-        return Ok(Err(Fault::environment(
-            "publication_missing",
-            format!(
-                "publication {name} does not exist in database {}",
-                settings.postgres.database
-            ),
-            "run `outbox-relay migrate`; the publication must be there before the slot",
-        )));
-    };
-    if !publication.try_get::<_, bool>(0)? {
-        return Ok(Err(Fault::environment(
-            "publication_without_inserts",
-            format!("publication {name} does not publish inserts"),
-            format!("ALTER PUBLICATION \"{name}\" SET (publish = 'insert')"),
-        )));
-    }
-    let tables = client
-        .query(
-            "SELECT schemaname::text, tablename::text FROM pg_publication_tables WHERE pubname = $1",
-            &[name],
-        )
-        .await?;
-    let mut published = BTreeSet::new();
-    for row in &tables {
-        published.insert((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?));
-    }
-    Ok(compare_tables(name, &published, settings.outbox.values()))
-}
-
-/// A mapped table that is not published would be silent; a published table that is not mapped would stop the line.
-fn compare_tables<'a>(
-    publication: &str,
-    published: &BTreeSet<(String, String)>,
-    outboxes: impl Iterator<Item = &'a OutboxSettings>,
-) -> Result<(), Fault> {
-    let mapped: BTreeSet<_> = outboxes
-        .map(|outbox| (outbox.schema.clone(), outbox.table.clone()))
-        .collect();
-    if let Some((schema, table)) = mapped.difference(published).next() {
-        let is_partitioned = "(of a partitioned table: with publish_via_partition_root = true)";
-        return Err(Fault::environment(
-            "publication_without_table",
-            format!("publication {publication} does not hold table {schema}.{table}, which an outbox is mapped to"),
-            format!(
-                "run `outbox-relay migrate`, or ALTER PUBLICATION \"{publication}\" ADD TABLE \
-                     \"{schema}\".\"{table}\" {is_partitioned}; rows written before that are not in the stream"
-            ),
-        ));
-    }
-    match published.difference(&mapped).next() {
-        None => Ok(()),
-        Some((schema, table)) => Err(Fault::environment(
-            "table_not_mapped",
-            format!("publication {publication} holds table {schema}.{table}, and no outbox is mapped to it"),
-            format!(
-                "add an [outbox.<name>] with schema = \"{schema}\" and table = \"{table}\", or take it out: \
-                     ALTER PUBLICATION \"{publication}\" DROP TABLE \"{schema}\".\"{table}\""
-            ),
-        )),
-    }
-}
-
 async fn check_slot(client: &Client, slot: &str, database: &str) -> Result<Result<(), Fault>, PostgresError> {
+    // The reason has a column of its own from PostgreSQL 17 on.
     let row = client
         .query_opt(
-            "SELECT coalesce(plugin::text, ''), coalesce(database::text, ''), coalesce(wal_status, ''), active_pid
-             FROM pg_replication_slots WHERE slot_name = $1",
+            "SELECT coalesce(slot.plugin::text, ''), coalesce(slot.database::text, ''),
+                    coalesce(slot.wal_status, ''), coalesce(to_jsonb(slot) ->> 'invalidation_reason', ''),
+                    slot.active_pid, coalesce(holder.application_name, ''),
+                    coalesce(host(holder.client_addr), 'the same machine')
+             FROM pg_replication_slots AS slot LEFT JOIN pg_stat_activity AS holder ON holder.pid = slot.active_pid
+             WHERE slot.slot_name = $1",
             &[&slot],
         )
         .await?;
@@ -186,8 +113,7 @@ async fn check_slot(client: &Client, slot: &str, database: &str) -> Result<Resul
              in a new one: look for them in the outbox table first",
         )));
     };
-    let (plugin, of_database, wal_status): (String, String, String) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (plugin, of_database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     if plugin != "pgoutput" || of_database != database {
         return Ok(Err(Fault::environment(
             "slot_unusable",
@@ -198,22 +124,43 @@ async fn check_slot(client: &Client, slot: &str, database: &str) -> Result<Resul
             "correct postgres.slot or postgres.database",
         )));
     }
+    let (wal_status, reason): (String, String) = (row.try_get(2)?, row.try_get(3)?);
     if wal_status == "lost" {
-        return Ok(Err(Fault::environment(
-            "slot_lost",
-            format!("replication slot {slot} is lost: PostgreSQL removed WAL that it needed (max_slot_wal_keep_size)"),
-            "events since its last position are only in the outbox table now; publish them from there, then run \
-             `outbox-relay slot drop` and `outbox-relay slot create`",
-        )));
+        return Ok(Err(slot_lost(slot, &reason)));
     }
-    Ok(match row.try_get::<_, Option<i32>>(3)? {
+    Ok(match row.try_get::<_, Option<i32>>(4)? {
         None => Ok(()),
-        Some(pid) => Err(Fault::transient(
-            "slot_active",
-            format!("replication slot {slot} is in use by the server process {pid}"),
-            "nothing: this relay takes over when the other one is gone",
-        )),
+        Some(pid) => {
+            let (application, client): (String, String) = (row.try_get(5)?, row.try_get(6)?);
+            let holder = format!("process {pid} of the server works for {application} from {client}");
+            Err(slot_active(slot, &holder))
+        }
     })
+}
+
+fn slot_lost(slot: &str, reason: &str) -> Fault {
+    let why = match reason {
+        "" | "wal_removed" => "PostgreSQL removed WAL that it needed (max_slot_wal_keep_size)",
+        "idle_timeout" => "nobody used it for too long (idle_replication_slot_timeout)",
+        "rows_removed" => "catalog rows that it needed are gone (on a standby: hot_standby_feedback)",
+        "wal_level_insufficient" => "the primary's wal_level was lowered",
+        other => other,
+    };
+    Fault::environment(
+        "slot_lost",
+        format!("replication slot {slot} is lost: {why}"),
+        "events since its last position are only in the outbox table now; publish them from there, then run \
+         `outbox-relay slot drop` and `outbox-relay slot create`",
+    )
+}
+
+/// Another connection holds the slot: most likely another relay.
+pub(super) fn slot_active(slot: &str, holder: &str) -> Fault {
+    Fault::standby(
+        "slot_active",
+        format!("replication slot {slot} is in use: {holder}"),
+        "nothing: this relay takes over when the other one is gone",
+    )
 }
 
 /// Compares the server with what the advisory row remembers: a server that was restored or that lags behind the one
@@ -259,35 +206,4 @@ pub(super) async fn check_identity(
         )));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use outbox_decoder::Columns;
-
-    fn compare(published: &[&str], mapped: &[&str]) -> Result<(), &'static str> {
-        let published = published
-            .iter()
-            .map(|table| ("public".to_owned(), (*table).to_owned()))
-            .collect();
-        let outboxes: Vec<_> = mapped
-            .iter()
-            .map(|table| OutboxSettings {
-                schema: "public".to_owned(),
-                table: (*table).to_owned(),
-                columns: Columns::standard(),
-                topic: "x".parse().unwrap(),
-                metadata_headers: Vec::new(),
-            })
-            .collect();
-        compare_tables("p", &published, outboxes.iter()).map_err(|fault| fault.code)
-    }
-
-    #[test]
-    fn publication_and_mapping_must_hold_the_same_tables() {
-        assert_eq!(compare(&["a", "b"], &["b", "a"]), Ok(()));
-        assert_eq!(compare(&["a"], &["a", "b"]), Err("publication_without_table"));
-        assert_eq!(compare(&["a", "b"], &["a"]), Err("table_not_mapped"));
-    }
 }

@@ -9,7 +9,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::config::PostgresSettings;
 use crate::postgres::error::PostgresError;
 use crate::postgres::startup::reveal_password;
-use crate::telemetry::SlotFigures;
+use crate::telemetry::{Metrics, SlotFigures};
 
 /// A connection for SQL.
 #[derive(Debug)]
@@ -74,6 +74,17 @@ impl Control {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Shows as metrics what the server says of a slot.
+///
+/// # Errors
+/// The statement failed.
+pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<(), PostgresError> {
+    if let Some(figures) = slot_figures(client, slot).await? {
+        metrics.show_slot(&figures);
+    }
+    Ok(())
 }
 
 /// What the server says of a slot; `None` when it does not exist.

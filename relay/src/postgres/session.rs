@@ -7,13 +7,14 @@ use tokio::time::timeout;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::postgres::advisory::{Advisory, AdvisoryRow, Remembered};
-use crate::postgres::checks::{CheckedSlot, check_identity};
-use crate::postgres::control::Control;
+use crate::postgres::checks::{CheckedSlot, check_identity, slot_active};
+use crate::postgres::control::{Control, show_slot};
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::startup::reveal_password;
 use crate::postgres::stream::ReplicationStream;
+use crate::telemetry::Metrics;
 
 /// Opening a session takes two logins and a few questions: together at most so many times the limit of one.
 const SESSION_TIMEOUTS: u64 = 3;
@@ -35,10 +36,14 @@ pub struct Session {
 /// its connection before this one; it counts until the operator has the slot's memory forgotten.
 ///
 /// # Errors
-/// The first fault. `slot_active` means: stand by.
-pub async fn open_session(settings: &Settings, remembered: Option<Remembered>) -> Result<Session, Fault> {
+/// The first fault; [`FaultKind::Standby`](crate::fault::FaultKind) while another relay holds the slot.
+pub async fn open_session(
+    settings: &Settings,
+    remembered: Option<Remembered>,
+    metrics: &Metrics,
+) -> Result<Session, Fault> {
     let timeout_ms = settings.postgres.connect_timeout_ms.saturating_mul(SESSION_TIMEOUTS);
-    let opened = timeout(Duration::from_millis(timeout_ms), open(settings, remembered)).await;
+    let opened = timeout(Duration::from_millis(timeout_ms), open(settings, remembered, metrics)).await;
     opened.unwrap_or_else(|_| {
         let error = PostgresError::TimedOut {
             what: "connecting and checking",
@@ -48,7 +53,7 @@ pub async fn open_session(settings: &Settings, remembered: Option<Remembered>) -
     })
 }
 
-async fn open(settings: &Settings, remembered: Option<Remembered>) -> Result<Session, Fault> {
+async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Metrics) -> Result<Session, Fault> {
     let postgres = &settings.postgres;
     let failed = |error: PostgresError| policy::fault(&error, postgres);
     // First, because it never gives the password to a server that asks for it in the clear.
@@ -57,6 +62,10 @@ async fn open(settings: &Settings, remembered: Option<Remembered>) -> Result<Ses
         .await
         .map_err(failed)?;
     let control = Control::connect(postgres, "control").await.map_err(failed)?;
+    // Before the checks: while one of them holds the relay back, the figures say how long that can last.
+    show_slot(control.client(), &postgres.slot, metrics)
+        .await
+        .map_err(failed)?;
     let slot = CheckedSlot::check(control.client(), settings).await?;
     let known = Advisory::read(control.client(), &postgres.slot).await.map_err(failed)?;
     let identity = replication.identify_system().await.map_err(failed)?;
@@ -82,11 +91,7 @@ impl Session {
     pub async fn start(self, settings: &Settings) -> Result<(ReplicationStream, Control), Fault> {
         let started = ReplicationStream::start(self.replication, self.slot.name(), self.slot.publication()).await;
         let stream = started.map_err(|error| match error.sqlstate() {
-            Some("55006") => Fault::transient(
-                "slot_active",
-                format!("replication slot {} is in use: {error}", self.slot.name()),
-                "nothing: this relay takes over when the other one is gone",
-            ),
+            Some("55006") => slot_active(self.slot.name(), &error.to_string()),
             _ => policy::fault(&error, &settings.postgres),
         })?;
         Ok((stream, self.control))

@@ -77,9 +77,7 @@ pub enum Condition {
     Starting,
     /// As it should be.
     Up,
-    /// Another relay holds the slot.
-    Standby,
-    /// Not as it should be.
+    /// Not as it should be, or another relay's turn.
     Down(Fault),
 }
 
@@ -125,8 +123,8 @@ impl Health {
             *before = condition;
             return;
         }
-        let was_down = matches!(before, Condition::Down(_));
-        log_change(part, was_down, &condition);
+        let was_wrong = matches!(before, Condition::Down(fault) if fault.kind != FaultKind::Standby);
+        log_change(part, was_wrong, &condition);
         *before = condition;
         board.since = Instant::now();
     }
@@ -174,11 +172,12 @@ impl Snapshot {
 }
 
 fn phase(board: &Board, faults: &[Fault]) -> Phase {
+    let any = |kind| faults.iter().any(|fault| fault.kind == kind);
     if board.draining {
         Phase::Draining
-    } else if faults.iter().any(|fault| fault.kind != FaultKind::Transient) {
+    } else if any(FaultKind::Environment) || any(FaultKind::EventDefect) {
         Phase::Halted
-    } else if board.conditions.contains(&Condition::Standby) {
+    } else if any(FaultKind::Standby) {
         Phase::Standby
     } else if !faults.is_empty() || board.conditions.contains(&Condition::Starting) {
         Phase::Connecting
@@ -195,24 +194,27 @@ fn same(before: &Condition, after: &Condition) -> bool {
     }
 }
 
-fn log_change(part: Part, was_down: bool, condition: &Condition) {
+fn log_change(part: Part, was_wrong: bool, condition: &Condition) {
     let part = part.name();
     match condition {
         Condition::Starting => {}
-        Condition::Up if was_down => info!(part, "recovered"),
+        Condition::Up if was_wrong => info!(part, "recovered"),
         Condition::Up => info!(part, "up"),
-        Condition::Standby => info!(part, "another relay holds the slot; standing by to take over"),
-        Condition::Down(Fault {
-            kind: FaultKind::Transient,
-            code,
-            message,
-            hint,
-        }) => {
-            warn!(part, code, next = %hint, "{message}");
-        }
-        Condition::Down(Fault {
-            code, message, hint, ..
-        }) => error!(part, code, next = %hint, "{message}"),
+        Condition::Down(fault) => log_fault(part, fault),
+    }
+}
+
+fn log_fault(part: &'static str, fault: &Fault) {
+    let Fault {
+        kind,
+        code,
+        message,
+        hint,
+    } = fault;
+    match kind {
+        FaultKind::Standby => info!(part, code, next = %hint, "{message}"),
+        FaultKind::Transient => warn!(part, code, next = %hint, "{message}"),
+        FaultKind::Environment | FaultKind::EventDefect => error!(part, code, next = %hint, "{message}"),
     }
 }
 
@@ -228,7 +230,7 @@ mod tests {
         health.set(Part::Postgres, Condition::Up);
         health.set(Part::Kafka, Condition::Up);
         assert_eq!(phase(), Phase::Streaming);
-        health.set(Part::Postgres, Condition::Standby);
+        health.set(Part::Postgres, Condition::Down(Fault::standby("s", "m", "h")));
         assert_eq!(phase(), Phase::Standby);
         health.set(Part::Kafka, Condition::Down(Fault::transient("a", "m", "h")));
         health.set(Part::Postgres, Condition::Up);

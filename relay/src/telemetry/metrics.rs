@@ -1,12 +1,13 @@
 //! Every number that the relay exports. Names and labels stand here and nowhere else.
 
-use outbox_decoder::Lsn;
+use outbox_decoder::{Lsn, Timestamp};
 use prometheus::core::Collector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 use super::health::{Phase, Snapshot};
+use crate::clock::unix_seconds;
 
 /// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
 const COMMIT_TO_ACK_SECONDS: [f64; 16] = [
@@ -36,7 +37,7 @@ pub struct Metrics {
     /// Times the line was stopped and its producer rebuilt.
     pub producer_rebuilds: IntCounter,
     /// From the commit in PostgreSQL to the acknowledgement of its last record.
-    pub commit_to_ack: Histogram,
+    commit_to_ack: Histogram,
     /// Records that wait for their acknowledgement.
     pub in_flight_events: IntGauge,
     /// Their bytes, overhead included.
@@ -54,7 +55,7 @@ pub struct Metrics {
     /// Commit time of the newest transaction received.
     pub last_received_commit: Gauge,
     /// Commit time of the newest transaction acknowledged.
-    pub last_acknowledged_commit: Gauge,
+    last_acknowledged_commit: Gauge,
     /// Commit time of the oldest transaction that is not acknowledged; 0 when there is none.
     pub oldest_unacknowledged_commit: Gauge,
     /// When the server was last heard.
@@ -213,6 +214,21 @@ impl Metrics {
             let is = f64::from(u8::from(status == figures.wal_status));
             self.slot_wal_status.with_label_values(&[status]).set(is);
         }
+    }
+
+    /// A transaction is acknowledged whole.
+    pub fn show_acknowledged_commit(&self, committed_at: Timestamp, acknowledged_at: Timestamp) {
+        let committed_s = unix_seconds(committed_at);
+        let waited_s = unix_seconds(acknowledged_at) - committed_s;
+        // The clocks are those of two machines.
+        self.commit_to_ack.observe(waited_s.max(0.0));
+        self.last_acknowledged_commit
+            .set(self.last_acknowledged_commit.get().max(committed_s));
+    }
+
+    /// This relay does not stream from the slot any more; whether another does is seen at the next look.
+    pub fn show_slot_left(&self) {
+        self.slot_active.set(0.0);
     }
 
     /// The exposition text, with the state of this moment.
