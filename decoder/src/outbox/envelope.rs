@@ -31,6 +31,9 @@ impl<'a> IdempotencyKey<'a> {
     }
 }
 
+/// Headers that every record may carry; chosen members of the metadata need other names.
+pub const OWN_HEADERS: [&str; 5] = ["id", "aggregate_type", "event_type", "position", "version"];
+
 /// An outbox row as it goes to Kafka. Borrows from the read buffer and from the table's plan.
 #[derive(Debug)]
 pub struct Envelope<'a> {

@@ -13,7 +13,7 @@ mod value;
 use std::collections::HashMap;
 
 pub use columns::{Columns, OutboxTable};
-pub use envelope::{Envelope, IdempotencyKey};
+pub use envelope::{Envelope, IdempotencyKey, OWN_HEADERS};
 pub use metadata::METADATA_HEADERS_MAX;
 
 use crate::pgoutput::{RelationBody, Tuple};

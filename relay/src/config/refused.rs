@@ -100,6 +100,8 @@ pub static REFUSED: &[Refused] = &[
         "what is logged has a key of its own", "set log.filter, for example info,librdkafka=debug"),
     row(&["test.mock.num.brokers", "test.mock.broker.rtt"],
         "it replaces the brokers by pretended ones in memory, which acknowledge records and forget them", REMOVE),
+    row(&["plugin.library.paths"],
+        "it loads foreign code into the relay, which can change or drop records without a trace", REMOVE),
     row(&["dr_cb", "dr_msg_cb", "error_cb", "throttle_cb", "stats_cb", "log_cb", "background_event_cb", "socket_cb",
           "connect_cb", "closesocket_cb", "open_cb", "resolve_cb", "partitioner_cb", "msg_order_cmp",
           "oauthbearer_token_refresh_cb", "ssl.certificate.verify_cb", "ssl_engine_callback_data", "opaque",
@@ -120,6 +122,7 @@ mod tests {
             "delivery.timeout.ms",
             "message.timeout.ms",
             "dr_msg_cb",
+            "plugin.library.paths",
         ] {
             assert!(find(name, Some("1")).is_some(), "{name}");
         }

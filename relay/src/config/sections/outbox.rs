@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use config::Value;
 use outbox_decoder::Columns;
+use outbox_decoder::outbox::{METADATA_HEADERS_MAX, OWN_HEADERS};
 
 use crate::config::errors::Fault;
+use crate::config::key::Key;
 use crate::config::parse::{choice, column, identifier, list, required_column, topic};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::OutboxSettings;
@@ -73,7 +76,7 @@ fn outbox(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
     // A wrong preset is an error already; the columns are read all the same, for theirs.
     let columns = columns(reader, name, preset.as_deref().unwrap_or("standard"));
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
-    let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), list);
+    let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
     preset?;
     Ok(OutboxSettings {
         schema: schema?,
@@ -82,6 +85,29 @@ fn outbox(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
         topic: topic?,
         metadata_headers: metadata_headers?,
     })
+}
+
+/// More than the decoder takes would be left out, and a name of the record's own would be there twice.
+fn metadata_headers(key: &Key, value: &Value) -> Result<Vec<String>, Fault> {
+    let names = list(key, value)?;
+    if let Some(taken) = names.iter().find(|name| OWN_HEADERS.contains(&name.as_str())) {
+        let problem = format!("{taken:?} is a header that every record has already");
+        return Err(Fault::new(
+            problem,
+            "leave it out, or give that member of the metadata another name",
+        ));
+    }
+    if names.len() > METADATA_HEADERS_MAX {
+        let problem = format!(
+            "names {} members; at most {METADATA_HEADERS_MAX} can become headers",
+            names.len()
+        );
+        return Err(Fault::new(
+            problem,
+            "choose those that consumers need: the payload can carry the rest",
+        ));
+    }
+    Ok(names)
 }
 
 fn columns(reader: &mut Reader, outbox: &str, preset: &str) -> Result<Columns, Noted> {
@@ -223,6 +249,25 @@ mod tests {
                 errors.to_string().contains("cannot be the name of an outbox"),
                 "{errors}"
             );
+        }
+    }
+
+    #[test]
+    fn metadata_headers_neither_repeat_a_records_own_nor_are_more_than_can_be_taken() {
+        for (headers, wrong) in [
+            (
+                "['traceparent', 'position']",
+                "\"position\" is a header that every record has already",
+            ),
+            (
+                "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']",
+                "names 9 members; at most 8",
+            ),
+        ] {
+            let errors = Trial::minimal()
+                .and(&format!("outbox.a.metadata_headers = {headers}"))
+                .errors();
+            assert!(errors.to_string().contains(wrong), "{errors}");
         }
     }
 
