@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::{Headers, OwnedMessage};
 
 use crate::backoff::Backoff;
 use crate::clock;
@@ -28,11 +27,10 @@ use crate::kafka::policy;
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::Batching;
 use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
+use crate::kafka::stall::Stall;
 use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
 use crate::telemetry::{Condition, Health, Metrics, Part};
 
-/// Without an acknowledgement of the oldest record for so long, the brokers are named as what is waited for.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// A purge that did not bring everything back is repeated after this.
 const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// A new producer that has nothing to send counts as good after this.
@@ -53,8 +51,7 @@ pub struct Delivery {
     replayed_until: Option<Timestamp>,
     /// Why the line counts as down.
     blame: Option<Blame>,
-    /// The oldest record in flight, and since when it is that.
-    oldest: Option<(Ticket, Instant)>,
+    stall: Stall,
     metrics: Arc<Metrics>,
     health: Health,
 }
@@ -109,7 +106,7 @@ impl Delivery {
             backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
             replayed_until: None,
             blame: None,
-            oldest: None,
+            stall: Stall::default(),
             metrics,
             health,
         })
@@ -245,18 +242,7 @@ impl Delivery {
         fatal: Option<RDKafkaErrorCode>,
         now: Instant,
     ) {
-        let cause = failed
-            .iter()
-            .find(|failed| !policy::is_consequence(failed.code))
-            .map(|failed| {
-                let about = match batching {
-                    Batching::Full => format!("records of topic {}", failed.record.topic()),
-                    Batching::Isolating => describe(&failed.record),
-                };
-                policy::delivery_fault(failed.code, &about)
-            });
-        let cause =
-            cause.unwrap_or_else(|| policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"));
+        let cause = cause(&failed, batching, fatal);
         failed.sort_unstable_by_key(|failed| failed.ticket);
         let narrowing = cause.kind == FaultKind::EventDefect && batching == Batching::Full;
         let next = if cause.kind == FaultKind::EventDefect {
@@ -318,9 +304,11 @@ impl Delivery {
 
     fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
         let oldest = pipeline.ledger().unacknowledged().next();
-        match self.stalled(oldest, now) {
-            Some(fault) if self.reports.are_brokers_up() => self.health.set(Part::Kafka, Condition::Down(fault)),
-            _ => self.show_brokers(),
+        let waited_for = oldest.filter(|_| matches!(self.state, State::Flowing(_)));
+        if self.stall.is_stalled(waited_for, now) && self.reports.are_brokers_up() {
+            self.health.set(Part::Kafka, Condition::Down(policy::stalled()));
+        } else {
+            self.show_brokers();
         }
         let is_over = match self.blame {
             None => false,
@@ -332,20 +320,6 @@ impl Delivery {
             self.backoff.reset();
             self.health.set(Part::Line, Condition::Up);
         }
-    }
-
-    /// librdkafka tries again for ever what passes by itself, and reports nothing meanwhile.
-    fn stalled(&mut self, oldest: Option<Ticket>, now: Instant) -> Option<Fault> {
-        let (Some(oldest), State::Flowing(_)) = (oldest, &self.state) else {
-            self.oldest = None;
-            return None;
-        };
-        let (known, since) = *self.oldest.get_or_insert((oldest, now));
-        if known != oldest {
-            self.oldest = Some((oldest, now));
-            return None;
-        }
-        (now.duration_since(since) >= STALLED_AFTER).then(policy::stalled)
     }
 }
 
@@ -379,17 +353,16 @@ impl Sink for Delivery {
     }
 }
 
-/// Names a record without its content.
-fn describe(record: &OwnedMessage) -> String {
-    let header = |name| {
-        let value = record.headers()?.iter().find(|header| header.key == name)?.value?;
-        Some(String::from_utf8_lossy(value).into_owned())
-    };
-    let id = header("id").unwrap_or_default();
-    let position = header("position").unwrap_or_default();
-    let bytes = record.payload().map_or(0, <[u8]>::len);
-    format!(
-        "event {id} (position {position}, {bytes} bytes) for topic {}",
-        record.topic()
-    )
+/// What the brokers said first; the other reports of a stopped line are its consequences.
+fn cause(failed: &[Failed], batching: Batching, fatal: Option<RDKafkaErrorCode>) -> Fault {
+    match failed.iter().find(|failed| !policy::is_consequence(failed.code)) {
+        Some(failed) => {
+            let about = match batching {
+                Batching::Full => format!("records of topic {}", failed.record.topic()),
+                Batching::Isolating => failed.describe(),
+            };
+            policy::delivery_fault(failed.code, &about)
+        }
+        None => policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"),
+    }
 }

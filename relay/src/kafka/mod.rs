@@ -10,6 +10,7 @@ mod policy;
 mod producer;
 mod properties;
 mod reports;
+mod stall;
 
 pub use delivery::{Delivery, Refusal};
 pub use outlet::StartError;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use outbox_decoder::{Timestamp, TopicName};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::OwnedMessage;
+use rdkafka::message::{Headers, OwnedMessage};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::{ClientContext, Message};
 use tokio::sync::Notify;
@@ -26,6 +26,23 @@ pub(super) struct Failed {
     pub(super) record: OwnedMessage,
     /// The record's own; a failed report does not carry it, the ledger does.
     pub(super) timestamp_ms: Option<i64>,
+}
+
+impl Failed {
+    /// Names the record without its content.
+    pub(super) fn describe(&self) -> String {
+        let header = |name| {
+            let value = self.record.headers()?.iter().find(|header| header.key == name)?.value?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        };
+        let id = header("id").unwrap_or_default();
+        let position = header("position").unwrap_or_default();
+        let bytes = self.record.payload().map_or(0, <[u8]>::len);
+        format!(
+            "event {id} (position {position}, {bytes} bytes) for topic {}",
+            self.record.topic()
+        )
+    }
 }
 
 /// Reports since they were last taken.
