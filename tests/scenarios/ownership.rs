@@ -13,7 +13,13 @@ fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() -> Outcome
     ensure(readiness.status == 503, || {
         format!("a standby is not ready: {readiness:?}")
     })?;
+    ensure(
+        readiness.has("slot_active") && readiness.body.contains("works for outbox_relay from"),
+        || format!("a standby says who holds the slot: {readiness:?}"),
+    )?;
     ensure(second.liveness()? == 200, || "a standby is live".to_owned())?;
+    second.wait_for_figure("slot_active", |active| active >= 1.0)?;
+    second.wait_for_figure("slot_retained_wal_bytes", |bytes| bytes > 0.0)?;
     first.wait_for_figure("events_acked_total", |acknowledged| acknowledged >= 300.0)?;
     // Before the kill, because the second one takes over at once.
     scenario.note_fault()?;
