@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The figures of one scrape, by name with labels as Prometheus prints them.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +48,7 @@ pub fn ask(port: u16, route: &str) -> io::Result<(u16, String)> {
         "GET {route} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     )?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
     let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned());
     status

@@ -2,12 +2,11 @@
 
 use std::fmt::Display;
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -15,12 +14,11 @@ use nix::unistd::Pid;
 use super::error::DemoError;
 use super::tether;
 use super::writer::DATABASE;
+use crate::admin::ask;
 use crate::stack::{Stack, free_port, is_free};
 
 /// The relay's usual port, taken when it is free: an address that can be remembered.
 const ADMIN_PORT: u16 = 9464;
-const ANSWER_LIMIT: Duration = Duration::from_secs(1);
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// The relay's program and files.
 #[derive(Debug)]
@@ -124,8 +122,7 @@ impl RunningRelay {
 
     /// Its phase by its own account, such as `streaming`; `None` while it does not answer.
     pub(super) fn phase(&self) -> Option<String> {
-        let answer = get(self.admin, "/readyz").ok()?;
-        let (_, body) = answer.split_once("\r\n\r\n")?;
+        let (_, body) = ask(self.admin.port(), "/readyz").ok()?;
         body.lines().next().map(str::to_owned)
     }
 
@@ -199,16 +196,4 @@ fn write_private(file: &Path, text: &str) -> Result<(), DemoError> {
         out.write_all(text.as_bytes())
     };
     write().map_err(DemoError::file("write", file))
-}
-
-fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_LIMIT)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    Ok(answer)
 }

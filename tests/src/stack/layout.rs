@@ -32,17 +32,31 @@ pub struct Account {
     pub gid: u32,
 }
 
+/// A file that only the workspace's root has, to know it by.
+const LANDMARK: &str = "deploy/local/kafka/pom.xml";
+
+/// The workspace that this process was started in. A copy of the program uses the workspace it is run in, not the one
+/// it was built in.
+fn workspace() -> Result<PathBuf, StackError> {
+    let here = env::current_dir().map_err(StackError::file("find", Path::new(".")))?;
+    let mut above = here.ancestors();
+    let found = above.find(|folder| folder.join(LANDMARK).is_file());
+    let remedy = "run it inside a clone of the repository";
+    found
+        .map(Path::to_owned)
+        .ok_or_else(|| StackError::missing("the workspace of outbox-relay", remedy))
+}
+
 impl Layout {
     /// The folders of this workspace: `.stack/` at its root. What the `PostgreSQL` account must reach goes into the
     /// system's folder for temporary files when that account cannot enter the workspace (a clone under `/root`).
     ///
     /// # Errors
     ///
-    /// [`StackError::Missing`] when run as root on a system with neither a `postgres` nor a `nobody` account,
+    /// [`StackError::Missing`] when run outside the workspace, or as root on a system with neither a `postgres` nor a `nobody` account,
     /// [`StackError::File`] when a folder cannot be made.
     pub fn of_workspace() -> Result<Layout, StackError> {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Layout::at(&workspace.parent().unwrap_or(workspace).join(".stack"), account()?)
+        Layout::at(&workspace()?.join(".stack"), account()?)
     }
 
     fn at(root: &Path, account: Option<Account>) -> Result<Layout, StackError> {
