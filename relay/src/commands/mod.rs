@@ -3,6 +3,7 @@
 pub mod config;
 mod exit;
 mod healthcheck;
+mod login;
 mod migrate;
 mod run;
 mod slot;
@@ -15,29 +16,47 @@ pub use exit::Failure;
 
 use crate::config::{Loaded, Sources, load};
 
+/// Wide enough for every line below, and as wide as a terminal surely is.
+const WIDTH: usize = 80;
+
 const EXAMPLES: &str = "\
-Examples:
-  outbox-relay migrate --config relay.toml --user postgres     make table, publication and roles
-  outbox-relay slot create --config relay.toml                 make the slot, after migrate
-  outbox-relay run --config relay.toml                         publish what is committed from then on
-  outbox-relay config --config relay.toml                      show what is in force, and who said so
-  OUTBOX_RELAY_POSTGRES__DATABASE=shop OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 outbox-relay run";
+Examples, in the order of a first day:
+  export OUTBOX_RELAY_CONFIG=relay.toml
+
+  # table, publication and roles; as the owner of the database
+  outbox-relay migrate --user postgres --password-file FILE --set-password
+
+  # from now on, commits are kept for the relay
+  outbox-relay slot create
+
+  # publish them, until a signal says stop
+  outbox-relay run
+
+  # what is in force, and who said so
+  outbox-relay config
+
+  # without a file: every key has a variable
+  OUTBOX_RELAY_POSTGRES__DATABASE=shop \\
+  OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 outbox-relay run";
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; for `run`: stopped by a signal, everything taken was confirmed
-  1    the command could not do what was asked; the message says why and what to do next
+  0    done; `run`: stopped by a signal, everything taken was confirmed
+  1    the command could not do what was asked; the message says why,
+       and what to do next
   2    `healthcheck`: the relay is not live
   64   the command line is wrong
-  75   `run`: stopped before everything was confirmed; that repeats after the next start, and nothing is lost
+  75   `run`: stopped before everything was confirmed; that repeats after
+       the next start, and nothing is lost
   78   the configuration is wrong; every error is listed
   130  left at once, at a second signal
 
-`run` never exits because PostgreSQL or Kafka is away or something there is wrong: it says so and tries again.";
+`run` never exits because PostgreSQL or Kafka is away or something there is
+wrong: it says so and tries again.";
 
 /// Moves outbox rows from PostgreSQL into Kafka without losing one.
 #[derive(Debug, Parser)]
-#[command(name = "outbox-relay", version, before_help = EXAMPLES, after_help = EXIT_CODES)]
+#[command(name = "outbox-relay", version, before_help = EXAMPLES, after_help = EXIT_CODES, max_term_width = WIDTH)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -47,7 +66,7 @@ pub struct CommandLine {
 
 #[derive(Debug, Args)]
 struct SourceFlags {
-    /// Configuration file (TOML)
+    /// Configuration file
     #[arg(
         long,
         global = true,
@@ -66,7 +85,7 @@ enum Command {
     Run,
     /// Make roles, outbox tables and publication; run again at any time
     Migrate(migrate::Arguments),
-    /// Make, show or drop the replication slot
+    /// Make, show or drop the replication slot, or forget its last relay
     #[command(subcommand)]
     Slot(slot::Command),
     /// Ask a running relay whether it is live; for containers without curl
@@ -105,4 +124,32 @@ fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Fail
     runtime
         .map_err(|error| Failure::general(format!("no runtime: {error}"), "try again"))?
         .block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_help_fits_a_narrow_terminal() {
+        let mut whole = CommandLine::command();
+        whole.build();
+        let mut waiting = vec![whole];
+        while let Some(mut command) = waiting.pop() {
+            let help = command.render_long_help().to_string();
+            for line in help.lines() {
+                assert!(line.chars().count() <= WIDTH, "{}: {line}", command.get_name());
+            }
+            // A line of ours that is broken by the width would be a line more than we wrote.
+            for ours in [EXAMPLES, EXIT_CODES]
+                .into_iter()
+                .filter(|_| command.get_name() == "outbox-relay")
+            {
+                assert!(help.contains(ours), "{help}");
+            }
+            waiting.extend(command.get_subcommands().cloned());
+        }
+    }
 }

@@ -51,6 +51,10 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             .await)
     })?;
     match outcome {
+        Outcome::Untouched => {
+            tracing::info!("stopped; nothing was taken from the slot yet, and nothing is lost");
+            Ok(())
+        }
         Outcome::Drained => {
             tracing::info!("stopped; everything taken is published and confirmed");
             Ok(())

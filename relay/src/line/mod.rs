@@ -38,6 +38,8 @@ const STANDBY_WAIT: Duration = Duration::from_secs(1);
 /// How a line ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
+    /// Nothing was ever taken from the slot.
+    Untouched,
     /// Everything taken is acknowledged and confirmed: nothing repeats after a restart.
     Drained,
     /// It was stopped before that; what was in flight repeats. Nothing is lost.
@@ -223,8 +225,7 @@ impl Line {
 
     fn undrained(&self) -> Outcome {
         match &self.pipeline {
-            // It never streamed: there is nothing to repeat.
-            None => Outcome::Drained,
+            None => Outcome::Untouched,
             Some(_) => Outcome::Undrained {
                 in_flight: self.in_flight_records(),
             },

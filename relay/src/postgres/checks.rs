@@ -92,7 +92,15 @@ async fn check_not_synchronous(client: &Client, application_name: &str) -> Resul
     })
 }
 
-async fn check_slot(client: &Client, slot: &str, database: &str) -> Result<Result<(), Fault>, PostgresError> {
+/// Checks that the slot is there, is one of this database with `pgoutput`, has all its WAL, and is free.
+///
+/// # Errors
+/// The outer one: the statement failed. The inner one: the first thing that is not so; its code says which.
+pub(crate) async fn check_slot(
+    client: &Client,
+    slot: &str,
+    database: &str,
+) -> Result<Result<(), Fault>, PostgresError> {
     // The reason has a column of its own from PostgreSQL 17 on.
     let row = client
         .query_opt(

@@ -16,6 +16,7 @@ mod stream;
 
 pub use advisory::{Advisory, AdvisoryRow, Remembered};
 pub use checks::CheckedSlot;
+pub(crate) use checks::check_slot;
 pub use control::{Control, show_slot, slot_figures};
 pub use error::{PostgresError, ServerError};
 pub use policy::{fault, notice_fault};

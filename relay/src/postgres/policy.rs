@@ -35,8 +35,9 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
             "postgres_authentication_failed",
             message,
             format!(
-                "check postgres.user, its password and pg_hba.conf (a line for database {database}, not the \
-                     keyword replication); the relay tries again by itself"
+                "check postgres.user, postgres.password_file and pg_hba.conf (a line for role {user} and database \
+                     {database}, not the keyword replication); `outbox-relay migrate --user OWNER --set-password` \
+                     makes the role and gives it the configured password"
             ),
         ),
         (_, Some("3D000")) => Fault::environment(
@@ -79,19 +80,19 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (PostgresError::Decode(_) | PostgresError::Unexpected { .. }, _) => Fault::transient(
             "postgres_protocol_violation",
             message,
-            "the relay connects anew; if this lasts, look for a pooler or proxy in between",
+            "connect to PostgreSQL itself: look for a pooler or proxy in between",
         ),
         // Also a server that starts or stops (57P01, 57P03): then there is nothing to do.
         (_, Some(sqlstate)) if !sqlstate.starts_with("57P") => Fault::transient(
             "postgres_refused",
             message,
             "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
-             max_replication_slots; 55006: stop what uses the slot); the relay tries again by itself",
+             max_replication_slots; 55006: stop what uses the slot)",
         ),
         _ => Fault::transient(
             "postgres_unreachable",
             message,
-            "nothing if the server is restarting; otherwise check postgres.host, postgres.port and the network",
+            "check postgres.host, postgres.port and the network, unless the server is just restarting",
         ),
     }
 }

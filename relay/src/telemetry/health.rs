@@ -8,6 +8,9 @@ use tracing::{error, info, warn};
 
 use crate::fault::{Fault, FaultKind};
 
+/// Every fault is tried again for ever; what to do about it says the fault itself.
+const WAITING: &str = "the relay tries again by itself; a changed configuration counts after a restart\n";
+
 /// What the whole relay is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -167,6 +170,9 @@ impl Snapshot {
         for fault in &self.faults {
             let _ = writeln!(text, "{}: {}\n  next: {}", fault.code, fault.message, fault.hint);
         }
+        if matches!(self.phase, Phase::Connecting | Phase::Halted) && !self.faults.is_empty() {
+            text.push_str(WAITING);
+        }
         text
     }
 }
@@ -250,7 +256,7 @@ mod tests {
         );
         assert_eq!(
             health.snapshot().describe(),
-            "halted\ntopic_missing: no topic x\n  next: create x\n"
+            format!("halted\ntopic_missing: no topic x\n  next: create x\n{WAITING}")
         );
     }
 }

@@ -1,0 +1,77 @@
+//! The login of a command that asks the server something and ends: its refusals speak of what that command was given.
+
+use std::io;
+
+use super::Failure;
+use crate::config::PostgresSettings;
+use crate::postgres::{Control, PostgresError, fault};
+
+/// Where a command's role and password come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Login {
+    /// From the configuration: the relay's own role.
+    Configured,
+    /// The same, for a command that could be given another role by flags.
+    ConfiguredForWantOfFlags,
+    /// From `--user` and `--password-file`.
+    Flags,
+}
+
+impl Login {
+    /// Connects for SQL.
+    pub(super) async fn connect(self, postgres: &PostgresSettings, purpose: &str) -> Result<Control, Failure> {
+        let connected = Control::connect(postgres, purpose).await;
+        connected.map_err(|error| self.refused(&error, postgres))
+    }
+
+    /// What a failed login means.
+    pub(super) fn refused(self, error: &PostgresError, postgres: &PostgresSettings) -> Failure {
+        let PostgresSettings {
+            host,
+            port,
+            database,
+            user,
+            ..
+        } = postgres;
+        if lacks_password(error, postgres) {
+            let what = format!(
+                "PostgreSQL {host}:{port}/{database} wants to know who role {user} is, and no password is configured: \
+                 {error}"
+            );
+            return Failure::general(what, self.where_a_password_goes());
+        }
+        let found = fault(error, postgres);
+        match (self, error.sqlstate()) {
+            (Self::Flags, Some("28P01" | "28000")) => Failure::general(
+                found.message,
+                format!(
+                    "check --user, the password in --password-file, and pg_hba.conf (a line for role {user} and \
+                     database {database})"
+                ),
+            ),
+            _ => found.into(),
+        }
+    }
+
+    const fn where_a_password_goes(self) -> &'static str {
+        match self {
+            Self::Configured => "set postgres.password_file",
+            Self::ConfiguredForWantOfFlags => {
+                "set postgres.password_file, or connect as the owner with --user ROLE --password-file FILE"
+            }
+            Self::Flags => "name the file with the password of --user: --password-file FILE",
+        }
+    }
+}
+
+/// The server asked for a password that there is not. The driver ends such a login by itself, without a code: what it
+/// says then is neither the server's word nor the network's.
+fn lacks_password(error: &PostgresError, postgres: &PostgresSettings) -> bool {
+    match error {
+        PostgresError::NoPassword => true,
+        PostgresError::Control(error) if postgres.password.is_none() && error.code().is_none() => {
+            std::error::Error::source(error).is_some_and(|cause| !cause.is::<io::Error>())
+        }
+        _ => false,
+    }
+}

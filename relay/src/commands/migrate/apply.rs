@@ -1,0 +1,55 @@
+//! `outbox-relay migrate` on a connection.
+
+use std::error::Error;
+
+use tokio_postgres::Client;
+
+use super::{Failure, HISTORY, SCHEMA, embedded, statements};
+use crate::config::Settings;
+use crate::postgres::PostgresError;
+
+const OWNER: &str = "connect with --user as the owner of the database and of the outbox tables, able to create roles";
+const AGAIN: &str = "correct what it says and run migrate again; it can be run at any time";
+
+pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
+    client.batch_execute(SCHEMA).await.map_err(refused)?;
+    let mut runner = embedded::migrations::runner();
+    runner.set_migration_table_name(HISTORY);
+    let report = runner.run_async(client).await.map_err(|error| not_migrated(&error))?;
+    for migration in report.applied_migrations() {
+        eprintln!("applied {migration}");
+    }
+    for statement in statements(settings) {
+        client.batch_execute(&statement).await.map_err(refused)?;
+    }
+    eprintln!(
+        "roles, outbox tables and publication {} are as configured",
+        settings.postgres.publication
+    );
+    Ok(())
+}
+
+fn refused(error: tokio_postgres::Error) -> Failure {
+    let error = PostgresError::from(error);
+    let next = match error.sqlstate() {
+        Some("42501") => OWNER,
+        Some("42P01" | "3F000" | "42704") => {
+            "migrate makes outbox tables with the standard columns only: make the table before, or correct the \
+             [outbox] sections"
+        }
+        _ => AGAIN,
+    };
+    Failure::general(format!("the database refused: {error}"), next)
+}
+
+/// The library says only "db error"; what the server said is its cause.
+fn not_migrated(error: &refinery::Error) -> Failure {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
+    let Some(said) = cause.and_then(tokio_postgres::Error::as_db_error) else {
+        return Failure::general(format!("a migration failed: {error}"), AGAIN);
+    };
+    let next = if said.code().code() == "42501" { OWNER } else { AGAIN };
+    Failure::general(format!("a migration failed: {said}"), next)
+}

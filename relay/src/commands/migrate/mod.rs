@@ -1,0 +1,105 @@
+//! `outbox-relay migrate`: what the relay needs in the database, versioned and repeatable.
+//!
+//! Versioned SQL makes the schema `outbox_relay` with functions in it; each run then calls them for the roles, outboxes
+//! and the publication of the configuration, so that a new outbox is one more run and no new migration.
+
+mod apply;
+mod password;
+mod script;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use outbox_decoder::Columns;
+use postgres_protocol::escape::escape_literal;
+
+use super::login::Login;
+use super::{Failure, block_on};
+use crate::config::{PostgresSettings, Secret, Settings};
+
+mod embedded {
+    refinery::embed_migrations!("../migrations");
+}
+
+/// Where the applied versions are noted; it cannot be made by a migration.
+const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS outbox_relay";
+const HISTORY: &str = "outbox_relay.migrations";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Print the SQL, for review and for psql, and change nothing
+    #[arg(long)]
+    print: bool,
+    /// Role to connect as: the owner of the outbox tables, able to create roles; without it, postgres.user
+    #[arg(long, value_name = "ROLE")]
+    user: Option<String>,
+    /// File with the password of --user
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// Give the relay's role its configured password
+    #[arg(long)]
+    set_password: bool,
+}
+
+pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
+    let relay = &settings.postgres;
+    // Before anything is changed: a password that cannot be read is no reason to stop half way.
+    let password = arguments.set_password.then(|| password::statement(relay)).transpose()?;
+    if arguments.print {
+        print!("{}", script::script(settings, password.as_deref()));
+        return Ok(());
+    }
+    let (login, owner) = login(relay, arguments);
+    block_on(async {
+        let control = login.connect(&owner, "migrate").await?;
+        let mut client = control
+            .into_client()
+            .ok_or_else(|| Failure::general("the connection is shared", "try again"))?;
+        apply::apply(&mut client, settings).await?;
+        match password {
+            Some(statement) => password::set(&client, &relay.user, &statement).await?,
+            None if owner.user == relay.user => {}
+            None => eprintln!("{}", password::advice(&client, &relay.user).await),
+        }
+        eprintln!(
+            "next: GRANT {} TO your application's login; then outbox-relay slot create",
+            settings.roles.application
+        );
+        Ok(())
+    })
+}
+
+fn login(postgres: &PostgresSettings, arguments: &Arguments) -> (Login, PostgresSettings) {
+    let mut postgres = postgres.clone();
+    let Some(user) = &arguments.user else {
+        return (Login::ConfiguredForWantOfFlags, postgres);
+    };
+    postgres.user.clone_from(user);
+    postgres.password = arguments.password_file.clone().map(Secret::File);
+    (Login::Flags, postgres)
+}
+
+/// The calls that make the database fit the configuration, in their order.
+fn statements(settings: &Settings) -> Vec<String> {
+    let roles = &settings.roles;
+    let application = escape_literal(&roles.application);
+    let operator = escape_literal(&roles.operator);
+    let relay = escape_literal(&settings.postgres.user);
+    let publication = escape_literal(&settings.postgres.publication);
+    let mut statements = vec![format!(
+        "SELECT outbox_relay.ensure_roles({relay}, {application}, {operator})"
+    )];
+    for outbox in settings.outbox.values() {
+        let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));
+        // A table with other columns is the application's own and has to be there already.
+        if outbox.columns == Columns::standard() {
+            statements.push(format!(
+                "SELECT outbox_relay.ensure_outbox({schema}, {table}, {application}, {operator})"
+            ));
+        }
+        statements.push(format!(
+            "SELECT outbox_relay.ensure_publication({publication}, {schema}, {table})"
+        ));
+    }
+    statements
+}

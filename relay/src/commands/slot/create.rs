@@ -1,0 +1,66 @@
+//! `outbox-relay slot create`.
+
+use super::{Failure, Found, Login, Slot};
+use crate::postgres::{Advisory, PostgresError, ReplicationConnection, check_publication, reveal_password};
+
+/// Creating a slot waits for every transaction that is running.
+const CREATE_WAIT_MS: u64 = 120_000;
+const NOT_IN_THIS_STATE: &str = "55000";
+const DUPLICATE_OBJECT: &str = "42710";
+
+impl Slot<'_> {
+    pub(super) async fn create(&self) -> Result<(), Failure> {
+        // A slot made before its publication could never decode what was written in between.
+        check_publication(self.control.client(), self.settings).await?;
+        match self.look().await? {
+            Found::Missing(_) => self.make().await,
+            Found::Lost(fault) => Err(fault.into()),
+            Found::Free | Found::InUse(_) => {
+                self.leave();
+                Ok(())
+            }
+        }
+    }
+
+    fn leave(&self) {
+        println!("slot {} exists already and is left as it is", self.name());
+    }
+
+    async fn make(&self) -> Result<(), Failure> {
+        let postgres = &self.settings.postgres;
+        let refused = |error| Login::Configured.refused(&error, postgres);
+        let password = reveal_password(postgres).map_err(refused)?;
+        let connected = ReplicationConnection::connect(postgres, password.as_ref()).await;
+        let mut replication = connected.map_err(refused)?;
+        eprintln!(
+            "creating slot {}; this waits for every transaction that is running",
+            self.name()
+        );
+        match replication.create_slot(self.name(), CREATE_WAIT_MS).await {
+            Ok(point) => {
+                let forgotten = Advisory::forget(self.control.client(), self.name()).await;
+                forgotten.map_err(|error| self.failed(&error))?;
+                println!(
+                    "slot {} starts at {point}: events committed from now on will be published",
+                    self.name()
+                );
+                Ok(())
+            }
+            Err(error) if error.sqlstate() == Some(DUPLICATE_OBJECT) => {
+                // Somebody was faster; it may be anybody's.
+                self.look().await?;
+                self.leave();
+                Ok(())
+            }
+            Err(error) if error.sqlstate() == Some(NOT_IN_THIS_STATE) => Err(Failure::general(
+                format!("slot {} could not be created: {error}", self.name()),
+                "ALTER SYSTEM SET wal_level = 'logical' and restart the server (Amazon RDS: rds.logical_replication = 1)",
+            )),
+            Err(error @ PostgresError::TimedOut { .. }) => Err(Failure::general(
+                format!("slot {} could not be created: {error}", self.name()),
+                "look for a transaction that stays open in pg_stat_activity; end it, and try again",
+            )),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+}
