@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod broker_faults;
+mod commands;
 mod halted_line;
 mod ownership;
 mod postgres_faults;

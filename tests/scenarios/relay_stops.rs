@@ -1,7 +1,13 @@
 //! The relay itself stops: killed, or told to (P1, P8).
 
+use nix::sys::signal::Signal;
 use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::load::Load;
+use outbox_relay_tests::relay::Relay;
+use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::stack::free_port;
+use outbox_relay_tests::verifier::Outage;
 use outbox_relay_tests::writer::Writer;
 
 const KILLS: usize = 20;
@@ -70,4 +76,91 @@ fn stopping_the_relay_five_times_repeats_nothing() -> Outcome {
         format!("a clean stop repeated records: {report}")
     })?;
     ensure(interrupted > 0, || format!("no stop had anything to drain: {report}"))
+}
+
+/// A relay with records that Kafka does not take any more; nothing of them may be confirmed.
+fn cut_off(scenario: &mut Scenario, load: &Load) -> Outcome<Relay> {
+    let mut relay = scenario.streaming_relay()?;
+    relay.wait_for_figure("events_acked_total", |acknowledged| acknowledged >= 300.0)?;
+    scenario.note_fault()?;
+    scenario.servers.own_kafka()?.kill(0)?;
+    let from = scenario.database()?.wal_end()?;
+    load.wait_for_more(500)?;
+    relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
+    relay.wait_for_fault("kafka_unreachable")?;
+    let confirmed = scenario.confirmed()?;
+    scenario.outages.push(Outage { from, confirmed });
+    Ok(relay)
+}
+
+/// After the stop: what was in flight comes from the slot again, and nothing is lost.
+fn comes_back(scenario: &mut Scenario, load: Load) -> Outcome {
+    let confirmed = scenario.confirmed()?;
+    if let Some(outage) = scenario.outages.last_mut() {
+        outage.confirmed = confirmed;
+    }
+    scenario.servers.own_kafka()?.start_again(0)?;
+    let mut relay = scenario.streaming_relay()?;
+    relay.wait_for_figure("events_acked_total", |acknowledged| acknowledged >= 300.0)?;
+    let history = load.stop()?;
+    scenario.verify(&relay, &history).map(drop)
+}
+
+#[test]
+fn a_stop_without_kafka_ends_after_the_drain_timeout_with_its_own_code_and_loses_nothing() -> Outcome {
+    let setup = Setup::new("stop_cut_off").private_kafka();
+    let mut scenario = setup.set("pipeline.drain_timeout_ms", 3_000).start()?;
+    let load = scenario.load()?;
+    let mut relay = cut_off(&mut scenario, &load)?;
+    relay.signal(Signal::SIGTERM)?;
+    relay.wait_for_phase("draining")?;
+    let code = relay.wait_for_exit()?;
+    ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    let log = relay.log();
+    ensure(
+        log.contains("were in flight") && log.contains("nothing is lost"),
+        || relay.log_tail(),
+    )?;
+    comes_back(&mut scenario, load)
+}
+
+/// With ten minutes to drain, nothing but the second signal can end it.
+#[test]
+fn a_second_signal_ends_the_relay_at_once_and_loses_nothing() -> Outcome {
+    let setup = Setup::new("second_signal").private_kafka();
+    let mut scenario = setup.set("pipeline.drain_timeout_ms", 600_000).start()?;
+    let load = scenario.load()?;
+    let mut relay = cut_off(&mut scenario, &load)?;
+    relay.signal(Signal::SIGTERM)?;
+    relay.wait_for_phase("draining")?;
+    relay.signal(Signal::SIGINT)?;
+    let code = relay.wait_for_exit()?;
+    ensure(code == Some(130), || {
+        format!("exit code {code:?}\n{}", relay.log_tail())
+    })?;
+    ensure(relay.log().contains("second signal"), || relay.log_tail())?;
+    comes_back(&mut scenario, load)
+}
+
+/// Neither a relay that never reached PostgreSQL nor one that stood by has published anything.
+#[test]
+fn a_relay_that_took_nothing_does_not_say_that_it_published_everything() -> Outcome {
+    let mut scenario = Setup::new("untouched").start()?;
+    let _owner = scenario.streaming_relay()?;
+    let mut standby = scenario.relay()?;
+    standby.wait_for_phase("standby")?;
+    took_nothing(&mut standby)?;
+    scenario.settings.set("postgres.port", free_port()?);
+    let mut unconnected = scenario.relay()?;
+    unconnected.wait_for_fault("postgres_unreachable")?;
+    took_nothing(&mut unconnected)
+}
+
+fn took_nothing(relay: &mut Relay) -> Outcome {
+    let code = relay.terminate()?;
+    let log = relay.log();
+    let is_told = log.contains("nothing was taken") && !log.contains("everything taken");
+    ensure(code == Some(0) && is_told, || {
+        format!("exit code {code:?}\n{}", relay.log_tail())
+    })
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, ensure};
 
 /// Names another build of the relay, such as an optimised one or one with a mistake put in on purpose.
 pub const BINARY_VARIABLE: &str = "OUTBOX_RELAY_BINARY";
@@ -16,6 +16,31 @@ pub struct Ended {
     pub code: Option<i32>,
     /// Both outputs, standard output first.
     pub output: String,
+}
+
+impl Ended {
+    /// It ended with this code and said all of this.
+    ///
+    /// # Errors
+    /// It did not; with what it said.
+    #[track_caller]
+    pub fn must(&self, code: i32, said: &[&str]) -> Outcome {
+        ensure(self.code == Some(code), || format!("not {code}: {self:?}"))?;
+        ensure(said.iter().all(|said| self.output.contains(said)), || {
+            format!("{said:?} is not all in:\n{}", self.output)
+        })
+    }
+
+    /// It said nothing of this.
+    ///
+    /// # Errors
+    /// It did; with what it said.
+    #[track_caller]
+    pub fn must_not_say(&self, unsaid: &[&str]) -> Outcome {
+        ensure(!unsaid.iter().any(|unsaid| self.output.contains(unsaid)), || {
+            format!("one of {unsaid:?} is in:\n{}", self.output)
+        })
+    }
 }
 
 /// The program, without any configuration from the surroundings.

@@ -68,6 +68,11 @@ impl Relay {
         })
     }
 
+    /// The port of its admin listener.
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
     /// Everything it has logged.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()

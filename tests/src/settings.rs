@@ -15,6 +15,11 @@ impl Settings {
         self.0.insert(key.to_owned(), value.into());
     }
 
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
+
     /// Sets everything that the other one sets.
     pub fn extend(&mut self, other: &Settings) {
         self.0.extend(other.0.clone());

@@ -1,0 +1,157 @@
+//! `slot create|show|drop|forget`: on the configured slot, on none, on one in use, and never on somebody else's.
+
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::writer::Writer;
+
+use super::PROMISES;
+
+fn slot(scenario: &Scenario, arguments: &[&str], code: i32, said: &[&str]) -> Outcome {
+    let ended = scenario.command(&[&["slot"], arguments].concat())?;
+    ended.must(code, said)?;
+    ended.must_not_say(&PROMISES)
+}
+
+#[test]
+fn a_slot_is_made_shown_and_dropped_only_when_it_is_meant() -> Outcome {
+    let scenario = Setup::new("slot_life").without_slot().start()?;
+    let name = scenario.name();
+    slot(
+        &scenario,
+        &["show"],
+        1,
+        &[name, "does not exist", "outbox-relay slot create"],
+    )?;
+    slot(&scenario, &["drop", "--yes"], 0, &[name, "does not exist"])?;
+    slot(&scenario, &["forget"], 0, &["nothing is known"])?;
+    slot(&scenario, &["create"], 0, &["creating slot", "starts at"])?;
+    let confirmed = scenario.confirmed()?.to_string();
+    let shown = ["in use:          no", &format!("confirmed:       {confirmed}\n")];
+    slot(&scenario, &["show"], 0, &shown)?;
+    slot(
+        &scenario,
+        &["drop"],
+        1,
+        &["not confirmed", "outbox-relay slot drop --yes"],
+    )?;
+    ensure(scenario.confirmed()?.to_string() == confirmed, || {
+        "it was moved".to_owned()
+    })?;
+    slot(&scenario, &["drop", "--yes"], 0, &["is dropped"])?;
+    let left = scenario.database()?.confirmed(name)?;
+    ensure(left.is_none(), || format!("the slot is at {left:?}"))
+}
+
+#[test]
+fn a_slot_that_exists_is_left_as_it_is_and_nobody_says_that_one_is_created() -> Outcome {
+    let scenario = Setup::new("slot_exists").start()?;
+    let confirmed = scenario.confirmed()?;
+    let ended = scenario.command(&["slot", "create"])?;
+    ended.must(0, &["exists already and is left as it is"])?;
+    ended.must_not_say(&["creating"])?;
+    ensure(scenario.confirmed()? == confirmed, || "it was moved".to_owned())
+}
+
+#[test]
+fn a_slot_of_another_database_is_refused_by_every_command_and_left_alone() -> Outcome {
+    let theirs = Setup::new("theirs").start()?;
+    let mut ours = Setup::new("ours").without_slot().start()?;
+    let (name, database) = (theirs.name().to_owned(), ours.name().to_owned());
+    ours.settings.set("postgres.slot", name.as_str());
+    let remember = format!("INSERT INTO outbox_relay.advisory VALUES ('{name}', '1', 1, '0/1', true, now())");
+    ours.database()?.run(&remember)?;
+    let said = [&*name, &database, "correct postgres.slot or postgres.database"];
+    for arguments in [
+        ["create"].as_slice(),
+        &["show"],
+        &["drop"],
+        &["drop", "--yes"],
+        &["forget"],
+    ] {
+        slot(&ours, arguments, 1, &said)?;
+    }
+    theirs.confirmed()?;
+    let known = ours
+        .database()?
+        .text("SELECT slot_name FROM outbox_relay.advisory", &[])?;
+    ensure(known.as_deref() == Some(&name), || format!("forgotten: {known:?}"))
+}
+
+#[test]
+fn a_slot_of_another_plugin_is_refused_by_every_command_and_left_alone() -> Outcome {
+    let scenario = Setup::new("plugin").without_slot().start()?;
+    let made = "SELECT pg_create_logical_replication_slot($1::text::name, 'test_decoding')::text";
+    let name = scenario.name();
+    scenario.database()?.rows(made, &[&name])?;
+    for arguments in [["create"].as_slice(), &["show"], &["drop", "--yes"], &["forget"]] {
+        slot(
+            &scenario,
+            arguments,
+            1,
+            &[name, "test_decoding", "pgoutput", "correct postgres.slot"],
+        )?;
+    }
+    scenario.confirmed().map(drop)
+}
+
+#[test]
+fn a_slot_in_use_is_shown_with_who_uses_it_and_dropped_only_after_the_relay_has_stopped() -> Outcome {
+    let mut scenario = Setup::new("slot_in_use").start()?;
+    scenario.settings.set("postgres.application_name", "shop_relay");
+    let mut relay = scenario.streaming_relay()?;
+    let pid = scenario.database()?.text(
+        "SELECT active_pid::text FROM pg_replication_slots WHERE database = $1",
+        &[&scenario.name()],
+    )?;
+    let holder = format!(
+        "yes: shop_relay from 127.0.0.1, server process {}",
+        pid.unwrap_or_default()
+    );
+    slot(&scenario, &["show"], 0, &[&holder])?;
+    slot(&scenario, &["create"], 0, &["exists already"])?;
+    slot(&scenario, &["forget"], 1, &["in use", "accepted"])?;
+    for arguments in [["drop"].as_slice(), &["drop", "--yes"]] {
+        slot(&scenario, arguments, 1, &["in use", "stop the relay"])?;
+    }
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.verify(&relay, &writer.into_history())?;
+    relay.terminate()?;
+    slot(&scenario, &["drop", "--yes"], 0, &["is dropped"])
+}
+
+/// The relay on it has nothing to confirm yet: what it wrote down says nothing, and the slot's own position counts.
+#[test]
+fn a_fresh_slot_is_shown_with_its_own_position_while_a_relay_uses_it() -> Outcome {
+    let mut scenario = Setup::new("slot_fresh").start()?;
+    let _relay = scenario.streaming_relay()?;
+    let noted = "SELECT confirmed_lsn::text FROM outbox_relay.advisory";
+    outbox_relay_tests::wait::wait_for("the relay's note", || {
+        let noted = scenario.database().and_then(|database| database.text(noted, &[]));
+        noted
+            .map_err(|failure| failure.to_string())?
+            .ok_or_else(|| "none".to_owned())
+    })?;
+    let ended = scenario.command(&["slot", "show"])?;
+    ended.must(0, &["confirmed:       ", "in use:          yes"])?;
+    ended.must_not_say(&["0/0"])
+}
+
+#[test]
+fn what_the_last_relay_knew_is_shown_and_forgotten_once() -> Outcome {
+    let mut scenario = Setup::new("slot_forget").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    let confirmed = scenario.confirmed()?.to_string();
+    let knew = format!("at least {confirmed} was confirmed, on timeline 1");
+    slot(&scenario, &["show"], 0, &[&knew, "last stop:       clean"])?;
+    slot(&scenario, &["forget"], 0, &["forgotten"])?;
+    slot(&scenario, &["forget"], 0, &["nothing is known"])?;
+    let ended = scenario.command(&["slot", "show"])?;
+    ended.must(0, &[&confirmed])?;
+    ended.must_not_say(&["last relay knew"])
+}
