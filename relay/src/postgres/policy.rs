@@ -80,7 +80,7 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (PostgresError::Decode(_) | PostgresError::Unexpected { .. }, _) => Fault::transient(
             "postgres_protocol_violation",
             message,
-            "connect to PostgreSQL itself: look for a pooler or proxy in between",
+            "look for a pooler or proxy in between, and connect to PostgreSQL itself",
         ),
         // Also a server that starts or stops (57P01, 57P03): then there is nothing to do.
         (_, Some(sqlstate)) if !sqlstate.starts_with("57P") => Fault::transient(

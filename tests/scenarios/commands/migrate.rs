@@ -17,8 +17,11 @@ fn versions(scenario: &Scenario) -> Outcome<Option<String>> {
 
 fn same(before: &str, after: &str) -> Outcome {
     ensure(before == after, || {
-        let lines = after.lines().filter(|line| !before.lines().any(|other| other == *line));
-        format!("changed: {:?}\n{after}", lines.collect::<Vec<_>>())
+        let only = |here: &str, there: &str| {
+            let lines = here.lines().filter(|line| !there.lines().any(|other| other == *line));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        format!("gone: {:?}, new: {:?}", only(before, after), only(after, before))
     })
 }
 

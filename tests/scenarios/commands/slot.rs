@@ -121,6 +121,23 @@ fn a_slot_in_use_is_shown_with_who_uses_it_and_dropped_only_after_the_relay_has_
     slot(&scenario, &["drop", "--yes"], 0, &["is dropped"])
 }
 
+/// The way back that the refusal names.
+#[test]
+fn a_lost_slot_is_not_taken_for_one_that_exists_and_can_be_dropped_and_made_anew() -> Outcome {
+    let setup = Setup::new("slot_lost").private_postgres(&[("max_slot_wal_keep_size", "1MB")]);
+    let scenario = setup.start()?;
+    let database = scenario.database()?;
+    for _ in 0..4 {
+        database.run("CREATE TABLE filler (); DROP TABLE filler")?;
+        database.rows("SELECT pg_switch_wal()", &[])?;
+    }
+    database.run("CHECKPOINT")?;
+    slot(&scenario, &["create"], 1, &["is lost", "`outbox-relay slot drop`"])?;
+    slot(&scenario, &["show"], 0, &["wal_status:      lost"])?;
+    slot(&scenario, &["drop", "--yes"], 0, &["is dropped"])?;
+    slot(&scenario, &["create"], 0, &["starts at"])
+}
+
 /// The relay on it has nothing to confirm yet: what it wrote down says nothing, and the slot's own position counts.
 #[test]
 fn a_fresh_slot_is_shown_with_its_own_position_while_a_relay_uses_it() -> Outcome {
