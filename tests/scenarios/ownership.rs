@@ -14,7 +14,7 @@ fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() -> Outcome
         format!("a standby is not ready: {readiness:?}")
     })?;
     ensure(
-        readiness.has("slot_active") && readiness.body.contains("works for outbox_relay from"),
+        readiness.has("slot_active") && readiness.body.contains("in use: outbox_relay from"),
         || format!("a standby says who holds the slot: {readiness:?}"),
     )?;
     ensure(second.liveness()? == 200, || "a standby is live".to_owned())?;

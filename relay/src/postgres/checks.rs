@@ -9,6 +9,7 @@ use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 use crate::postgres::publication::check_publication;
 use crate::postgres::replication::{Identity, ReplicationConnection};
+use crate::postgres::slot::SlotState;
 
 /// A slot that can be streamed from: it exists, is ours to use, and its publication holds what the configuration maps.
 #[derive(Debug)]
@@ -41,9 +42,8 @@ impl CheckedSlot {
             .await
             .map_err(failed)??;
         check_publication(client, settings).await?;
-        check_slot(client, &postgres.slot, &postgres.database)
-            .await
-            .map_err(failed)??;
+        let slot = SlotState::look(client, &postgres.slot, &postgres.database).await;
+        slot.map_err(failed)?.must_be_free(&postgres.slot)?;
         Ok(Self {
             name: postgres.slot.clone(),
             publication: postgres.publication.clone(),
@@ -90,85 +90,6 @@ async fn check_not_synchronous(client: &Client, application_name: &str) -> Resul
     } else {
         Ok(())
     })
-}
-
-/// Checks that the slot is there, is one of this database with `pgoutput`, has all its WAL, and is free.
-///
-/// # Errors
-/// The outer one: the statement failed. The inner one: the first thing that is not so; its code says which.
-pub(crate) async fn check_slot(
-    client: &Client,
-    slot: &str,
-    database: &str,
-) -> Result<Result<(), Fault>, PostgresError> {
-    // The reason has a column of its own from PostgreSQL 17 on.
-    let row = client
-        .query_opt(
-            "SELECT coalesce(slot.plugin::text, ''), coalesce(slot.database::text, ''),
-                    coalesce(slot.wal_status, ''), coalesce(to_jsonb(slot) ->> 'invalidation_reason', ''),
-                    slot.active_pid, coalesce(holder.application_name, ''),
-                    coalesce(host(holder.client_addr), 'the same machine')
-             FROM pg_replication_slots AS slot LEFT JOIN pg_stat_activity AS holder ON holder.pid = slot.active_pid
-             WHERE slot.slot_name = $1",
-            &[&slot],
-        )
-        .await?;
-    let Some(row) = row else {
-        return Ok(Err(Fault::environment(
-            "slot_missing",
-            format!("replication slot {slot} does not exist"),
-            "run `outbox-relay slot create`; if the slot existed before, the events since its last position are not \
-             in a new one: look for them in the outbox table first",
-        )));
-    };
-    let (plugin, of_database): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-    if plugin != "pgoutput" || of_database != database {
-        return Ok(Err(Fault::environment(
-            "slot_unusable",
-            format!(
-                "replication slot {slot} is of database {of_database:?} with plugin {plugin:?}; needed is one of \
-                     {database:?} with \"pgoutput\""
-            ),
-            "correct postgres.slot or postgres.database",
-        )));
-    }
-    let (wal_status, reason): (String, String) = (row.try_get(2)?, row.try_get(3)?);
-    if wal_status == "lost" {
-        return Ok(Err(slot_lost(slot, &reason)));
-    }
-    Ok(match row.try_get::<_, Option<i32>>(4)? {
-        None => Ok(()),
-        Some(pid) => {
-            let (application, client): (String, String) = (row.try_get(5)?, row.try_get(6)?);
-            let holder = format!("process {pid} of the server works for {application} from {client}");
-            Err(slot_active(slot, &holder))
-        }
-    })
-}
-
-fn slot_lost(slot: &str, reason: &str) -> Fault {
-    let why = match reason {
-        "" | "wal_removed" => "PostgreSQL removed WAL that it needed (max_slot_wal_keep_size)",
-        "idle_timeout" => "nobody used it for too long (idle_replication_slot_timeout)",
-        "rows_removed" => "catalog rows that it needed are gone (on a standby: hot_standby_feedback)",
-        "wal_level_insufficient" => "the primary's wal_level was lowered",
-        other => other,
-    };
-    Fault::environment(
-        "slot_lost",
-        format!("replication slot {slot} is lost: {why}"),
-        "events since its last position are only in the outbox table now; publish them from there, then run \
-         `outbox-relay slot drop` and `outbox-relay slot create`",
-    )
-}
-
-/// Another connection holds the slot: most likely another relay.
-pub(super) fn slot_active(slot: &str, holder: &str) -> Fault {
-    Fault::standby(
-        "slot_active",
-        format!("replication slot {slot} is in use: {holder}"),
-        "nothing: this relay takes over when the other one is gone",
-    )
 }
 
 /// Compares the server with what the advisory row remembers: a server that was restored or that lags behind the one

@@ -96,7 +96,7 @@ pub async fn slot_figures(client: &Client, slot: &str) -> Result<Option<SlotFigu
         .query_opt(
             "SELECT coalesce(wal_status, ''), safe_wal_size::float8, active,
                     coalesce(pg_wal_lsn_diff(here, confirmed_flush_lsn), 0)::float8,
-                    coalesce(pg_wal_lsn_diff(here, restart_lsn), 0)::float8
+                    coalesce(pg_wal_lsn_diff(here, restart_lsn), 0)::float8, confirmed_flush_lsn::text
              FROM pg_replication_slots,
                   LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
                                        ELSE pg_current_wal_lsn() END) AS wal (here)
@@ -105,7 +105,9 @@ pub async fn slot_figures(client: &Client, slot: &str) -> Result<Option<SlotFigu
         )
         .await?;
     row.map(|row| {
+        let confirmed: Option<&str> = row.try_get(5)?;
         Ok(SlotFigures {
+            confirmed: confirmed.and_then(|lsn| lsn.parse().ok()),
             wal_status: row.try_get(0)?,
             safe_wal_bytes: row.try_get(1)?,
             active: row.try_get(2)?,

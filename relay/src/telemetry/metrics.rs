@@ -78,6 +78,8 @@ pub fn lsn_bytes(lsn: Lsn) -> f64 {
 /// What the server says of the slot.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SlotFigures {
+    /// Everything up to here was confirmed.
+    pub confirmed: Option<Lsn>,
     /// WAL written since the confirmed position.
     pub lag_bytes: f64,
     /// WAL that the server keeps for the slot.

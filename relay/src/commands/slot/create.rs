@@ -1,7 +1,7 @@
 //! `outbox-relay slot create`.
 
-use super::{Failure, Found, Login, Slot};
-use crate::postgres::{Advisory, PostgresError, ReplicationConnection, check_publication, reveal_password};
+use super::{Failure, Login, Slot};
+use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, check_publication, reveal_password};
 
 /// Creating a slot waits for every transaction that is running.
 const CREATE_WAIT_MS: u64 = 120_000;
@@ -12,10 +12,11 @@ impl Slot<'_> {
     pub(super) async fn create(&self) -> Result<(), Failure> {
         // A slot made before its publication could never decode what was written in between.
         check_publication(self.control.client(), self.settings).await?;
-        match self.look().await? {
-            Found::Missing(_) => self.make().await,
-            Found::Lost(fault) => Err(fault.into()),
-            Found::Free | Found::InUse(_) => {
+        let state = self.look().await?;
+        match state {
+            SlotState::Missing => self.make().await,
+            SlotState::Lost { .. } | SlotState::Foreign { .. } => Ok(state.must_be_free(self.name())?),
+            SlotState::Free | SlotState::InUse(_) => {
                 self.leave();
                 Ok(())
             }

@@ -1,20 +1,22 @@
 //! `outbox-relay slot drop`.
 
-use super::{Failure, Found, Slot};
-use crate::postgres::{Advisory, slot_figures};
+use super::{Failure, Slot};
+use crate::postgres::{Advisory, SlotState, slot_figures};
 
 const OBJECT_IN_USE: &str = "55006";
 
 impl Slot<'_> {
     pub(super) async fn drop_slot(&self, yes: bool) -> Result<(), Failure> {
-        match self.look().await? {
-            Found::Missing(_) => {
+        let state = self.look().await?;
+        match &state {
+            SlotState::Missing => {
                 println!("slot {} does not exist", self.name());
                 Ok(())
             }
-            Found::InUse(message) => Err(in_use(&message)),
-            Found::Free | Found::Lost(_) if yes => self.remove().await,
-            Found::Free | Found::Lost(_) => Err(self.explain().await?),
+            SlotState::InUse(holder) => Err(in_use(&format!("replication slot {} is in use: {holder}", self.name()))),
+            SlotState::Foreign { .. } => Ok(state.must_be_free(self.name())?),
+            SlotState::Free | SlotState::Lost { .. } if yes => self.remove().await,
+            SlotState::Free | SlotState::Lost { .. } => Err(self.explain().await?),
         }
     }
 

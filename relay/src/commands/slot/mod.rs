@@ -12,8 +12,7 @@ use clap::Subcommand;
 use super::login::Login;
 use super::{Failure, block_on};
 use crate::config::Settings;
-use crate::fault::Fault;
-use crate::postgres::{Control, PostgresError, check_slot, fault};
+use crate::postgres::{Control, PostgresError, SlotState, fault};
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Command {
@@ -50,16 +49,6 @@ struct Slot<'s> {
     control: Control,
 }
 
-/// How the configured slot is, when nobody else's has its name.
-enum Found {
-    Missing(Fault),
-    Free,
-    /// Somebody streams from it; the message says who.
-    InUse(String),
-    /// The server has removed what it needed.
-    Lost(Fault),
-}
-
 impl Slot<'_> {
     fn name(&self) -> &str {
         &self.settings.postgres.slot
@@ -69,19 +58,14 @@ impl Slot<'_> {
         fault(error, &self.settings.postgres).into()
     }
 
-    /// Looks whether it is there, by the same check as `run`.
-    async fn look(&self) -> Result<Found, Failure> {
+    /// Looks whether it is there, by the same check as `run`, and leaves somebody else's alone.
+    async fn look(&self) -> Result<SlotState, Failure> {
         let database = &self.settings.postgres.database;
-        let checked = check_slot(self.control.client(), self.name(), database).await;
-        match checked.map_err(|error| self.failed(&error))? {
-            Ok(()) => Ok(Found::Free),
-            Err(fault) => match fault.code {
-                "slot_missing" => Ok(Found::Missing(fault)),
-                "slot_active" => Ok(Found::InUse(fault.message)),
-                "slot_lost" => Ok(Found::Lost(fault)),
-                // Somebody else's.
-                _ => Err(fault.into()),
-            },
+        let state = SlotState::look(self.control.client(), self.name(), database).await;
+        let state = state.map_err(|error| self.failed(&error))?;
+        if let SlotState::Foreign { .. } = state {
+            state.must_be_free(self.name())?;
         }
+        Ok(state)
     }
 }

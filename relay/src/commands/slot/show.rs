@@ -2,55 +2,34 @@
 
 use outbox_decoder::Lsn;
 
-use super::{Failure, Found, Slot};
-use crate::postgres::{Advisory, AdvisoryRow, PostgresError, slot_figures};
+use super::{Failure, Slot};
+use crate::postgres::{Advisory, AdvisoryRow, SlotState, slot_figures};
 use crate::telemetry::SlotFigures;
-
-/// What only people ask for.
-struct Position {
-    confirmed: String,
-    holder: Option<String>,
-}
 
 impl Slot<'_> {
     pub(super) async fn show(&self) -> Result<(), Failure> {
         let (client, name) = (self.control.client(), self.name());
-        if let Found::Missing(fault) = self.look().await? {
-            return Err(fault.into());
+        let state = self.look().await?;
+        if state == SlotState::Missing {
+            state.must_be_free(name)?;
         }
         let failed = |error| self.failed(&error);
         let figures = slot_figures(client, name).await.map_err(failed)?;
-        let position = self.position().await.map_err(failed)?;
         let gone = || Failure::general(format!("slot {name} was dropped meanwhile"), "look again");
-        let (figures, position) = figures.zip(position).ok_or_else(gone)?;
-        print!("{}", describe(name, &figures, &position));
+        print!("{}", describe(name, &state, &figures.ok_or_else(gone)?));
         if let Some(known) = Advisory::read(client, name).await.map_err(failed)? {
             print!("{}", remember(&known));
         }
         Ok(())
     }
-
-    async fn position(&self) -> Result<Option<Position>, PostgresError> {
-        let statement = "SELECT coalesce(slot.confirmed_flush_lsn::text, 'nothing'), slot.active_pid,
-                coalesce(holder.application_name, ''), coalesce(host(holder.client_addr), 'a unix socket')
-             FROM pg_replication_slots AS slot LEFT JOIN pg_stat_activity AS holder ON holder.pid = slot.active_pid
-             WHERE slot.slot_name = $1";
-        let row = self.control.client().query_opt(statement, &[&self.name()]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let (application, client): (String, String) = (row.try_get(2)?, row.try_get(3)?);
-        let holder = |pid| format!("{application} from {client}, server process {pid}");
-        Ok(Some(Position {
-            confirmed: row.try_get(0)?,
-            holder: row.try_get::<_, Option<i32>>(1)?.map(holder),
-        }))
-    }
 }
 
-fn describe(name: &str, figures: &SlotFigures, position: &Position) -> String {
-    let in_use = match &position.holder {
-        Some(holder) => format!("yes: {holder}"),
-        None => "no".to_owned(),
+fn describe(name: &str, state: &SlotState, figures: &SlotFigures) -> String {
+    let in_use = match state {
+        SlotState::InUse(holder) => format!("yes: {holder}"),
+        _ => "no".to_owned(),
     };
+    let confirmed = figures.confirmed.map_or("nothing".to_owned(), |lsn| lsn.to_string());
     let at_risk = match figures.safe_wal_bytes {
         Some(bytes) => format!("{bytes:.0} bytes more"),
         None => "no limit is set (max_slot_wal_keep_size)".to_owned(),
@@ -58,12 +37,12 @@ fn describe(name: &str, figures: &SlotFigures, position: &Position) -> String {
     format!(
         "slot:            {name}\n\
          in use:          {in_use}\n\
-         confirmed:       {}\n\
+         confirmed:       {confirmed}\n\
          wal_status:      {}\n\
          unconfirmed WAL: {:.0} bytes\n\
          retained WAL:    {:.0} bytes\n\
          at risk after:   {at_risk}\n",
-        position.confirmed, figures.wal_status, figures.lag_bytes, figures.retained_wal_bytes
+        figures.wal_status, figures.lag_bytes, figures.retained_wal_bytes
     )
 }
 
