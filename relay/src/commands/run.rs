@@ -10,6 +10,7 @@ use crate::admin::Admin;
 use crate::config::Settings;
 use crate::kafka::Delivery;
 use crate::line::{Line, Outcome};
+use crate::postgres::place;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
 
 /// 128 + SIGINT, as shells say it.
@@ -74,7 +75,7 @@ fn announce(settings: &Settings, admin: std::net::SocketAddr) {
     let Settings { postgres, kafka, .. } = settings;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        postgres = %format_args!("{}:{}/{}", postgres.host, postgres.port, postgres.database),
+        postgres = place(postgres),
         slot = postgres.slot,
         kafka = kafka.bootstrap_servers,
         %admin,

@@ -51,6 +51,10 @@ pub enum Kind {
     Secret,
     /// A file that holds a secret.
     SecretFile,
+    /// A file.
+    File,
+    /// Servers, each as `host` or `host:port`; a list, or separated by commas.
+    Hosts,
     /// A librdkafka property, handed through.
     Property,
 }
@@ -115,6 +119,8 @@ impl fmt::Display for Kind {
             Self::Topic => out.write_str("a topic name with placeholders, such as outbox.event.{aggregate_type}"),
             Self::Filter => out.write_str("a tracing filter, such as info or info,outbox_relay::kafka=debug"),
             Self::Secret => out.write_str("a secret text"),
+            Self::File => out.write_str("the path of a file"),
+            Self::Hosts => out.write_str("hosts, each as a name, an address or a socket directory, perhaps with :port"),
             Self::SecretFile => out.write_str("the path of a file that holds the secret"),
             Self::Property => out.write_str("the value of a librdkafka property"),
         }

@@ -5,7 +5,8 @@
 use super::key::Fallback::{self, Preset, Required, Unset, Value};
 use super::key::Key;
 use super::key::Kind::{
-    self, Address, Choice, Column, Filter, Identifier, List, Property, Secret, SecretFile, SlotName, Text, Topic, Whole,
+    self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName, Text,
+    Topic, Whole,
 };
 
 /// The row that describes `path`, if there is one.
@@ -57,10 +58,26 @@ const GIB: u64 = KIB * KIB * KIB;
 /// The table.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
-    row("postgres.host", Text, Value("localhost"),
-        "Host name or address of the server, or the directory of its unix socket (begins with /)."),
+    row("postgres.host", Hosts, Value("localhost"),
+        "Host name or address of the server, or the directory of its unix socket; of several the first that will do."),
     row("postgres.port", PORT, Value("5432"),
-        "TCP port, or the number in the unix socket's name."),
+        "TCP port of hosts that name none, or the number in the unix socket's name."),
+    row("postgres.target_session_attrs", Choice(&["read-write", "any"]), Value("read-write"),
+        "Which of several hosts will do: the one that takes writes, or whichever answers."),
+    row("postgres.tls_mode", Choice(&["verify-full", "verify-ca", "require", "disable"]), Value("verify-full"),
+        "What is checked of the server's certificate; nothing ever falls back to plain text."),
+    row("postgres.tls_min_version", Choice(&["1.3", "1.2"]), Value("1.3"),
+        "The oldest version of TLS that is spoken."),
+    row("postgres.tls_ca_file", File, Unset,
+        "CA certificates (PEM) to trust instead of the system's."),
+    row("postgres.tls_certificate_file", File, Unset,
+        "The relay's own certificate (PEM), where the server asks for one; goes with tls_key_file."),
+    row("postgres.tls_key_file", File, Unset,
+        "The private key (PEM) of tls_certificate_file, without a passphrase."),
+    row("postgres.channel_binding", Choice(&["prefer", "require", "disable"]), Value("prefer"),
+        "Whether a login must be bound to its TLS connection (SCRAM-SHA-256-PLUS)."),
+    row("postgres.password_methods", List, Value("scram-sha-256"),
+        "How the password may be proven; md5 and cleartext show it, or as good as, to whoever asks."),
     row("postgres.database", Identifier, Required,
         "The database that holds the outbox tables and the slot."),
     row("postgres.user", Identifier, Value("outbox_relay"),
@@ -69,6 +86,8 @@ pub static KEYS: &[Key] = &[
         "Password of the role; a file is the better place for it."),
     row("postgres.password_file", SecretFile, Unset,
         "File with the password, read anew on every connect, so that a rotated secret is picked up."),
+    row("postgres.passfile", File, Unset,
+        "Password file in libpq's format (.pgpass), looked into on every connect when no password is given."),
     row("postgres.slot", SlotName, Value("outbox_relay"),
         "The logical replication slot; it is the relay's only position."),
     row("postgres.publication", Identifier, Value("outbox_relay"),

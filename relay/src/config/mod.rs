@@ -12,6 +12,7 @@ mod environment;
 pub mod errors;
 mod file;
 mod flags;
+mod hosts;
 pub mod key;
 pub mod keys;
 mod layer;
@@ -34,8 +35,9 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use reader::Effective;
 pub use secret::SecretError;
 pub use settings::{
-    AdminSettings, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PipelineSettings, PostgresSettings,
-    RoleSettings, Secret, Settings,
+    AdminSettings, ChannelBindingMode, Host, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
+    PipelineSettings, PostgresSettings, RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings,
+    TlsVersion,
 };
 
 /// Everything a configuration is made of.

@@ -2,6 +2,7 @@
 //!
 //! A message may quote a value only if it cannot be a secret.
 
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -219,6 +220,18 @@ pub(super) fn secret(key: &Key, value: &Value) -> Result<Secret, Fault> {
 }
 
 /// The file is read once, so that a wrong name is found now and not at the first connect.
+/// A file that can be read. What is in it is read when it is needed.
+pub(super) fn file(key: &Key, value: &Value) -> Result<PathBuf, Fault> {
+    let path = PathBuf::from(text(key, value)?);
+    match File::open(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(Fault::new(
+            format!("{} cannot be read: {error}", path.display()),
+            "name a file that the relay's user can read",
+        )),
+    }
+}
+
 pub(super) fn secret_file(key: &Key, value: &Value) -> Result<Secret, Fault> {
     let file = Secret::File(PathBuf::from(text(key, value)?));
     match file.reveal() {

@@ -4,6 +4,7 @@
 //! error it found.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -32,16 +33,24 @@ pub struct Settings {
 /// The PostgreSQL server, the slot and the publication.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
-    /// Host name or address, or the directory of a unix socket (begins with `/`).
-    pub host: String,
-    /// TCP port, or the number in the unix socket's name.
-    pub port: u16,
+    /// Tried in this order.
+    pub hosts: Vec<Host>,
+    /// Which of them will do.
+    pub target: TargetSession,
+    /// How the connections are encrypted; unix sockets are not.
+    pub tls: TlsSettings,
+    /// Whether a login must be bound to its encrypted connection.
+    pub channel_binding: ChannelBindingMode,
+    /// Ways to prove the password that are weaker than SCRAM and allowed by name.
+    pub password_methods: PasswordMethods,
     /// The database that holds the outbox tables and the slot.
     pub database: String,
     /// The login role; it needs the REPLICATION attribute itself.
     pub user: String,
     /// Read anew on every connect, so that a rotated secret file is picked up.
     pub password: Option<Secret>,
+    /// A file of passwords in libpq's format, looked into when no password is given.
+    pub passfile: Option<PathBuf>,
     /// Logical replication slot, `[a-z0-9_]{1,63}`.
     pub slot: String,
     /// Publication that holds only the outbox tables.
@@ -60,6 +69,85 @@ pub struct PostgresSettings {
     pub reconnect_backoff_ms: u64,
     /// The longest wait between two attempts to connect.
     pub reconnect_backoff_max_ms: u64,
+}
+
+/// One server, or one name that leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Host name or address, or the directory of a unix socket (begins with `/`).
+    pub name: String,
+    /// TCP port, or the number in the unix socket's name.
+    pub port: u16,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}", self.name, self.port)
+    }
+}
+
+/// Which server will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetSession {
+    /// One that takes writes: the primary.
+    ReadWrite,
+    /// Whichever answers.
+    Any,
+}
+
+/// How a connection is encrypted and what is trusted. There is no mode that falls back to plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// What is checked.
+    pub mode: TlsMode,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+    /// CA certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The relay's own certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What is checked of a server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsMode {
+    /// A trusted CA signed it, and it is for the host that was asked for.
+    VerifyFull,
+    /// A trusted CA signed it, for whomever.
+    VerifyCa,
+    /// Nothing: encrypted to whoever answers.
+    Require,
+    /// Plain text.
+    Disable,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2.
+    V1_2,
+    /// 1.3.
+    V1_3,
+}
+
+/// Whether a login must be bound to its encrypted connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelBindingMode {
+    /// It is not.
+    Disable,
+    /// Where both sides can.
+    Prefer,
+    /// No login without it.
+    Require,
+}
+
+/// Ways to prove a password that show it, or a hash that is as good as it, to the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordMethods {
+    /// Hashed with MD5.
+    pub md5: bool,
+    /// As it is.
+    pub cleartext: bool,
 }
 
 /// A secret and where it comes from.

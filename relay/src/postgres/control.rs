@@ -1,13 +1,21 @@
 //! The control connection: ordinary SQL beside the stream. It also hears of a shutdown that the stream does not.
 
+use std::future::{Ready, ready};
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
-use tokio_postgres::{Client, NoTls};
+use tokio::time::timeout;
+use tokio_postgres::config::{ChannelBinding as Binding, SslMode, SslNegotiation};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config};
 
-use crate::config::PostgresSettings;
+use crate::config::{ChannelBindingMode, Host, PostgresSettings, TargetSession};
 use crate::postgres::error::PostgresError;
+use crate::postgres::guard::{Forbidden, Guarded};
+use crate::postgres::socket::Socket;
 use crate::postgres::startup::reveal_password;
 use crate::telemetry::{Metrics, SlotFigures};
 
@@ -15,41 +23,54 @@ use crate::telemetry::{Metrics, SlotFigures};
 #[derive(Debug)]
 pub struct Control {
     client: Arc<Client>,
+    host: Host,
     ended: Option<oneshot::Receiver<PostgresError>>,
 }
 
 impl Control {
-    /// Connects and logs in.
+    /// Connects and logs in to the first host that will do.
     ///
     /// # Errors
-    /// See [`PostgresError`].
+    /// See [`PostgresError`]: what the last host said, or the one before it, if that needs somebody.
     pub async fn connect(settings: &PostgresSettings, purpose: &str) -> Result<Self, PostgresError> {
-        let password = reveal_password(settings)?;
-        let mut config = tokio_postgres::Config::new();
-        config
-            .host(&settings.host)
-            .port(settings.port)
-            .dbname(&settings.database)
-            .user(&settings.user)
-            .application_name(format!("{} {purpose}", settings.application_name))
-            .connect_timeout(std::time::Duration::from_millis(settings.connect_timeout_ms));
-        if let Some(password) = &password {
-            config.password(password.expose_secret());
+        let mut failed = None;
+        for host in &settings.hosts {
+            match Self::connect_to(settings, host, purpose).await {
+                Ok(control) => return Ok(control),
+                Err(error) if settings.hosts.len() > 1 => {
+                    tracing::debug!(%host, "not this one: {error}");
+                    failed = Some(PostgresError::At {
+                        host: host.clone(),
+                        error: Box::new(error),
+                    });
+                }
+                Err(error) => failed = Some(error),
+            }
         }
-        let (client, connection) = config.connect(NoTls).await?;
-        let (tell, ended) = oneshot::channel();
-        tokio::spawn(async move {
-            let error = connection
-                .await
-                .err()
-                .map_or(PostgresError::Closed, PostgresError::Control);
-            // Nobody listens any more when the session is over.
-            let _ = tell.send(error);
-        });
-        Ok(Self {
-            client: Arc::new(client),
-            ended: Some(ended),
-        })
+        Err(failed.unwrap_or(PostgresError::Closed))
+    }
+
+    async fn connect_to(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Self, PostgresError> {
+        let timeout_ms = settings.connect_timeout_ms;
+        let connected = timeout(Duration::from_millis(timeout_ms), log_in(settings, host, purpose)).await;
+        let control = connected.unwrap_or(Err(PostgresError::TimedOut {
+            what: "connecting",
+            timeout_ms,
+        }))?;
+        if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
+            return Err(PostgresError::Standby(host.to_string()));
+        }
+        Ok(control)
+    }
+
+    async fn is_standby(&self) -> Result<bool, PostgresError> {
+        let row = self.client.query_one("SELECT pg_is_in_recovery()", &[]).await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// Who was connected to.
+    pub const fn host(&self) -> &Host {
+        &self.host
     }
 
     /// The SQL client.
@@ -73,6 +94,84 @@ impl Control {
             }
             None => std::future::pending().await,
         }
+    }
+}
+
+async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
+    let password = reveal_password(settings, host)?;
+    let socket = Socket::connect(settings, host).await?;
+    let config = config(settings, password.as_ref(), matches!(socket, Socket::Tls(_)), purpose);
+    let stream = Guarded::new(socket, settings.password_methods);
+    let (client, connection) = config.connect_raw(stream, AlreadySecure).await.map_err(forbidden)?;
+    let (tell, ended) = oneshot::channel();
+    tokio::spawn(async move {
+        let error = connection
+            .await
+            .err()
+            .map_or(PostgresError::Closed, PostgresError::Control);
+        // Nobody listens any more when the session is over.
+        let _ = tell.send(error);
+    });
+    Ok(Control {
+        client: Arc::new(client),
+        host: host.clone(),
+        ended: Some(ended),
+    })
+}
+
+fn config(settings: &PostgresSettings, password: Option<&SecretString>, is_encrypted: bool, purpose: &str) -> Config {
+    let mut config = Config::new();
+    config
+        .dbname(&settings.database)
+        .user(&settings.user)
+        .application_name(format!("{} {purpose}", settings.application_name))
+        .channel_binding(match settings.channel_binding {
+            ChannelBindingMode::Disable => Binding::Disable,
+            ChannelBindingMode::Prefer => Binding::Prefer,
+            ChannelBindingMode::Require => Binding::Require,
+        });
+    if let Some(password) = password {
+        config.password(password.expose_secret());
+    }
+    if is_encrypted {
+        // It is: the driver shall neither ask for TLS nor leave it out.
+        config
+            .ssl_mode(SslMode::Require)
+            .ssl_negotiation(SslNegotiation::Direct);
+    } else {
+        config.ssl_mode(SslMode::Disable);
+    }
+    config
+}
+
+/// The driver wraps what the guard said; what it said is the answer.
+fn forbidden(error: tokio_postgres::Error) -> PostgresError {
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
+    match source.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
+        Some(Forbidden::Cleartext) => PostgresError::Authentication("cleartext password"),
+        Some(Forbidden::Md5) => PostgresError::Authentication("md5"),
+        Some(Forbidden::TooLarge(_)) | None => PostgresError::Control(error),
+    }
+}
+
+/// Hands the driver a stream that the relay has encrypted itself, by the same policy as the replication connection.
+struct AlreadySecure;
+
+impl TlsConnect<Guarded<Socket>> for AlreadySecure {
+    type Stream = Guarded<Socket>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Guarded<Socket>>>;
+
+    fn connect(self, stream: Guarded<Socket>) -> Self::Future {
+        ready(Ok(stream))
+    }
+}
+
+impl TlsStream for Guarded<Socket> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream()
+            .channel_binding()
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a server says when it refuses, and what else can happen to a connection.
 
 use std::io;
+use std::path::PathBuf;
 
 use fallible_iterator::FallibleIterator;
 use outbox_decoder::DecodeError;
 use postgres_protocol::message::backend::{ErrorFields, Message};
+
+use crate::config::Host;
 
 /// An error or notice of the server. Decide by `sqlstate` and `routine`: the texts may be translated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,6 +76,23 @@ pub enum PostgresError {
     /// The server asks for an authentication that is not acceptable.
     #[error("the server asks for {0} authentication")]
     Authentication(&'static str),
+    /// The connection could not be encrypted, or the server is not who it should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Binding the login to the encrypted connection is required, and the server cannot or does not want to.
+    #[error("postgres.channel_binding is require, and {0}")]
+    ChannelBinding(&'static str),
+    /// One of several hosts said so.
+    #[error("{host}: {error}")]
+    At {
+        /// Which.
+        host: Host,
+        /// What.
+        error: Box<PostgresError>,
+    },
+    /// None of several hosts takes writes.
+    #[error("{0} is a standby: it takes no writes")]
+    Standby(String),
     /// SCRAM failed: the server does not know the password either, or the iteration count is out of bounds.
     #[error("SCRAM authentication failed: {0}")]
     Scram(io::Error),
@@ -96,6 +116,33 @@ pub enum PostgresError {
     /// A statement on the control connection failed.
     #[error("{}", control_message(.0))]
     Control(#[from] tokio_postgres::Error),
+}
+
+/// Why a connection is not encrypted.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The server has TLS switched off.
+    #[error("the server does not offer TLS")]
+    NotOffered,
+    /// A certificate or key of our own cannot be used.
+    #[error("{path} cannot be used: {why}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The server's certificate is not one to trust.
+    #[error("the certificate of {host} is refused: {why}")]
+    Certificate {
+        /// Who was connected to.
+        host: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// The two sides found no common way.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(String),
 }
 
 /// The driver's own message says only "db error".
@@ -124,10 +171,19 @@ impl PostgresError {
         }
     }
 
+    /// The error itself, whichever host it is of.
+    pub fn innermost(&self) -> &Self {
+        match self {
+            Self::At { error, .. } => error.innermost(),
+            _ => self,
+        }
+    }
+
     /// The server's SQLSTATE, where it gave one.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Server(error) => Some(&error.sqlstate),
+            Self::At { error, .. } => error.sqlstate(),
             Self::Control(error) => error.code().map(tokio_postgres::error::SqlState::code),
             _ => None,
         }

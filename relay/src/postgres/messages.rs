@@ -3,14 +3,13 @@
 //! Upstream drivers have no replication protocol, so the messages are read here, with `postgres-protocol` for all that
 //! it knows.
 
-use std::io;
-
 use bytes::{Buf, BytesMut};
 use outbox_decoder::stream::frame_bytes;
 use postgres_protocol::message::backend::Message;
+use tokio::io::AsyncWriteExt;
 use tokio::time::{Duration, timeout};
 
-use crate::config::PostgresSettings;
+use crate::config::{Host, PostgresSettings};
 use crate::postgres::error::{PostgresError, ServerError};
 use crate::postgres::socket::Socket;
 
@@ -30,9 +29,9 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) async fn connect(settings: &PostgresSettings) -> Result<Self, PostgresError> {
+    pub(super) async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
         Ok(Self {
-            socket: Socket::connect(settings).await?,
+            socket: Socket::connect(settings, host).await?,
             buffer: BytesMut::with_capacity(READ_BYTES),
             frame_bytes_max: settings.frame_bytes_max,
             timeout_ms: settings.connect_timeout_ms,
@@ -79,31 +78,29 @@ impl Messages {
             let needed = frame_bytes(&self.buffer, self.frame_bytes_max)?;
             match (needed, self.buffer.first()) {
                 (Some(bytes), Some(&tag)) if self.buffer.len() >= bytes => return Ok(tag),
-                _ => self.socket.readable().await?,
-            }
-            self.read_some(needed.unwrap_or(READ_BYTES))?;
+                _ => self.read_some(needed.unwrap_or(READ_BYTES)).await?,
+            };
         }
     }
 
-    /// Takes what the socket has; 0 when it has nothing after all.
-    pub(super) fn read_some(&mut self, wanted: usize) -> Result<usize, PostgresError> {
+    /// Waits for bytes and takes what is there.
+    pub(super) async fn read_some(&mut self, wanted: usize) -> Result<usize, PostgresError> {
         if self.buffer.is_empty() && self.buffer.capacity() > READ_BYTES * 4 {
             // A large row has gone by; its memory goes with it.
             self.buffer = BytesMut::new();
         }
         let room = wanted.saturating_sub(self.buffer.len()).max(READ_BYTES);
         self.buffer.reserve(room);
-        match self.socket.try_read(&mut self.buffer) {
-            Ok(0) => Err(PostgresError::Closed),
-            Ok(bytes) => Ok(bytes),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error.into()),
+        match self.socket.read(&mut self.buffer).await? {
+            0 => Err(PostgresError::Closed),
+            bytes => Ok(bytes),
         }
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), PostgresError> {
         within("writing", self.timeout_ms, async {
-            Ok(self.socket.write_all(bytes).await?)
+            self.socket.write_all(bytes).await?;
+            Ok(self.socket.flush().await?)
         })
         .await
     }

@@ -6,7 +6,7 @@ use outbox_decoder::DecodeError;
 
 use crate::config::PostgresSettings;
 use crate::fault::Fault;
-use crate::postgres::error::{PostgresError, ServerError};
+use crate::postgres::error::{PostgresError, ServerError, TlsError};
 
 /// The fault that an error means.
 pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
@@ -14,7 +14,19 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         user, database, slot, ..
     } = settings;
     let message = format!("PostgreSQL {}: {error}", place(settings));
+    let error = error.innermost();
     match (error, error.sqlstate()) {
+        (PostgresError::Tls(tls), _) => Fault::environment("postgres_tls_failed", message, tls_hint(tls)),
+        (PostgresError::ChannelBinding(_), _) => Fault::environment(
+            "postgres_channel_binding_missing",
+            message,
+            "look for a proxy that ends TLS in between; if it belongs there, set postgres.channel_binding to prefer",
+        ),
+        (PostgresError::Standby(_), _) => Fault::transient(
+            "postgres_is_standby",
+            message,
+            "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of the servers",
+        ),
         (PostgresError::Authentication(_) | PostgresError::Scram(_), _) => Fault::environment(
             "postgres_authentication_failed",
             message,
@@ -97,6 +109,23 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
     }
 }
 
+fn tls_hint(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::NotOffered => {
+            "switch TLS on at the server (ssl = on); on a network that nobody else reaches, postgres.tls_mode = disable"
+        }
+        TlsError::File { .. } => "give a PEM file that the relay's user can read, the key without a passphrase",
+        TlsError::Certificate { .. } => {
+            "name the CA in postgres.tls_ca_file, and the server in postgres.host as its certificate does; if neither \
+             is wrong, somebody stands in between"
+        }
+        TlsError::Handshake(_) => {
+            "compare the versions of both sides (postgres.tls_min_version = 1.2 for an old server), and whether the \
+             server wants a certificate (postgres.tls_certificate_file)"
+        }
+    }
+}
+
 /// Decoding sees the catalog as it was when the row was written: making the publication again does not help.
 fn jammed(settings: &PostgresSettings, message: String) -> Fault {
     let PostgresSettings { publication, slot, .. } = settings;
@@ -127,9 +156,8 @@ pub fn notice_fault(notice: &ServerError, settings: &PostgresSettings) -> Option
 }
 
 /// Where the server is, for messages.
-pub(super) fn place(settings: &PostgresSettings) -> String {
-    let PostgresSettings {
-        host, port, database, ..
-    } = settings;
-    format!("{host}:{port}/{database}")
+pub fn place(settings: &PostgresSettings) -> String {
+    let PostgresSettings { hosts, database, .. } = settings;
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    format!("{}/{database}", hosts.join(","))
 }

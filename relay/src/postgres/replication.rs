@@ -7,12 +7,11 @@ use fallible_iterator::FallibleIterator;
 use outbox_decoder::Lsn;
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use postgres_protocol::message::frontend;
-use secrecy::SecretString;
 
-use crate::config::PostgresSettings;
+use crate::config::{Host, PostgresSettings};
 use crate::postgres::error::{PostgresError, unexpected};
 use crate::postgres::messages::{Messages, within};
-use crate::postgres::startup::log_in;
+use crate::postgres::startup::{log_in, reveal_password};
 
 /// A logged-in walsender connection that is not streaming.
 #[derive(Debug)]
@@ -38,11 +37,12 @@ impl ReplicationConnection {
     ///
     /// # Errors
     /// See [`PostgresError`]; all of it within `connect_timeout_ms`.
-    pub async fn connect(settings: &PostgresSettings, password: Option<&SecretString>) -> Result<Self, PostgresError> {
+    pub async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
+        let password = reveal_password(settings, host)?;
         let timeout_ms = settings.connect_timeout_ms;
         let connect = async {
-            let mut messages = Messages::connect(settings).await?;
-            log_in(&mut messages, settings, password).await?;
+            let mut messages = Messages::connect(settings, host).await?;
+            log_in(&mut messages, settings, password.as_ref()).await?;
             Ok(Self { messages })
         };
         within("connecting", timeout_ms, connect).await

@@ -13,7 +13,6 @@ use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::slot::slot_active;
-use crate::postgres::startup::reveal_password;
 use crate::postgres::stream::ReplicationStream;
 use crate::telemetry::Metrics;
 
@@ -57,12 +56,10 @@ pub async fn open_session(
 async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Metrics) -> Result<Session, Fault> {
     let postgres = &settings.postgres;
     let failed = |error: PostgresError| policy::fault(&error, postgres);
-    // First, because it never gives the password to a server that asks for it in the clear.
-    let password = reveal_password(postgres).map_err(failed)?;
-    let mut replication = ReplicationConnection::connect(postgres, password.as_ref())
+    let control = Control::connect(postgres, "control").await.map_err(failed)?;
+    let mut replication = ReplicationConnection::connect(postgres, control.host())
         .await
         .map_err(failed)?;
-    let control = Control::connect(postgres, "control").await.map_err(failed)?;
     // Before the checks: while one of them holds the relay back, the figures say how long that can last.
     show_slot(control.client(), &postgres.slot, metrics)
         .await

@@ -1,18 +1,20 @@
-//! The bare connection: TCP or a unix socket.
-//!
-//! TLS belongs here, between this socket and whoever reads frames from it. The lazy wait of [`super::pace`] stays below
-//! it, on the raw socket: TLS hands out at most 16 KiB at a time.
+//! The bare connection: TCP, TLS over TCP, or a unix socket.
 
 use std::io;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_openssl::SslStream;
 
-use crate::config::PostgresSettings;
+use crate::config::{Host, PostgresSettings, TlsMode};
+use crate::postgres::error::PostgresError;
+use crate::postgres::tls;
 
 const KEEPALIVE_IDLE_S: u64 = 30;
 const KEEPALIVE_INTERVAL_S: u64 = 10;
@@ -20,20 +22,24 @@ const KEEPALIVE_INTERVAL_S: u64 = 10;
 /// A connected stream.
 #[derive(Debug)]
 pub(super) enum Socket {
-    /// Over the network.
+    /// Over the network, in the clear.
     Tcp(TcpStream),
+    /// Over the network, encrypted.
+    Tls(Box<SslStream<TcpStream>>),
     /// On this machine.
     Unix(UnixStream),
 }
 
 impl Socket {
-    pub(super) async fn connect(settings: &PostgresSettings) -> io::Result<Self> {
-        let PostgresSettings { host, port, .. } = settings;
-        if host.starts_with('/') {
-            let path = Path::new(host).join(format!(".s.PGSQL.{port}"));
-            return UnixStream::connect(path).await.map(Self::Unix);
+    /// Connects; over the network with TLS as the settings say. Both connections of the relay come from here, so that
+    /// they cannot differ in what they trust.
+    pub(super) async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
+        let Host { name, port } = host;
+        if name.starts_with('/') {
+            let path = Path::new(name).join(format!(".s.PGSQL.{port}"));
+            return Ok(Self::Unix(UnixStream::connect(path).await?));
         }
-        let stream = TcpStream::connect((host.as_str(), *port)).await?;
+        let stream = TcpStream::connect((name.as_str(), *port)).await?;
         stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(KEEPALIVE_IDLE_S))
@@ -41,33 +47,78 @@ impl Socket {
         let socket = SockRef::from(&stream);
         socket.set_tcp_keepalive(&keepalive)?;
         socket.set_tcp_user_timeout(Some(Duration::from_millis(settings.wal_sender_timeout_ms)))?;
-        Ok(Self::Tcp(stream))
+        if settings.tls.mode == TlsMode::Disable {
+            return Ok(Self::Tcp(stream));
+        }
+        Ok(Self::Tls(Box::new(tls::secure(stream, &settings.tls, name).await?)))
     }
 
-    pub(super) const fn is_tcp(&self) -> bool {
-        matches!(self, Self::Tcp(_))
+    /// Whether waiting before a read lets the other side send more at once: a unix socket's buffer is too small.
+    pub(super) const fn is_network(&self) -> bool {
+        matches!(self, Self::Tcp(_) | Self::Tls(_))
     }
 
-    /// Waits until there is something to read, or the other side is gone.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    /// What binds a login to this encrypted connection (RFC 5929, `tls-server-end-point`); `None` where nothing can.
+    pub(super) fn channel_binding(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
+            Self::Tls(stream) => tls::server_end_point(stream.ssl()),
+            Self::Tcp(_) | Self::Unix(_) => None,
         }
     }
 
-    /// Reads what is there into the buffer's spare room; `WouldBlock` when nothing is. 0 bytes mean the end.
-    pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read_buf(buffer),
-            Self::Unix(stream) => stream.try_read_buf(buffer),
+    /// Waits for bytes and takes what is there into the buffer's spare room. 0 bytes mean the end. Nothing is lost when
+    /// it is cancelled.
+    pub(super) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let mut bytes = self.read_buf(buffer).await?;
+        // TLS hands out one record of at most 16 KiB at a time; more of them may lie there.
+        while bytes > 0 && matches!(self, Self::Tls(_)) && buffer.len() < buffer.capacity() {
+            match std::future::poll_fn(|cx| Poll::Ready(self.poll_more(cx, buffer))).await {
+                Poll::Ready(Ok(more @ 1..)) => bytes += more,
+                // An error or the end comes again with the next read.
+                Poll::Ready(_) | Poll::Pending => break,
+            }
+        }
+        Ok(bytes)
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut) -> Poll<io::Result<usize>> {
+        let read = std::pin::pin!(self.read_buf(buffer));
+        read.poll(cx)
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
-    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes).await,
-            Self::Unix(stream) => stream.write_all(bytes).await,
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -63,10 +63,9 @@ impl ReplicationStream {
             tokio::time::sleep_until(until.into()).await;
             self.nap_until = None;
         }
-        self.messages.socket.readable().await?;
         let needed = frame_bytes(&self.messages.buffer, self.messages.frame_bytes_max)?;
-        let bytes = self.messages.read_some(needed.unwrap_or(READ_BYTES))?;
-        if bytes > 0 && self.messages.socket.is_tcp() {
+        let bytes = self.messages.read_some(needed.unwrap_or(READ_BYTES)).await?;
+        if self.messages.socket.is_network() {
             let now = Instant::now();
             let wait = self.pace.after_read(bytes, now);
             self.nap_until = (!wait.is_zero()).then(|| now + wait);

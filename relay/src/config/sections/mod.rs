@@ -4,6 +4,7 @@ mod kafka;
 mod outbox;
 mod postgres;
 mod process;
+mod tls;
 
 use super::reader::{Noted, Reader};
 use super::settings::Settings;

@@ -1,19 +1,31 @@
 //! `[postgres]`.
 
+use config::Value;
+
+use super::tls;
 use crate::config::errors::Fault;
-use crate::config::parse::{identifier, secret, secret_file, slot_name, text, whole};
+use crate::config::hosts::hosts;
+use crate::config::key::Key;
+use crate::config::parse::{choice, file, identifier, list, secret, secret_file, slot_name, whole};
 use crate::config::reader::{Noted, Reader};
-use crate::config::settings::{PostgresSettings, Secret};
+use crate::config::settings::{Host, PasswordMethods, PostgresSettings, Secret, TargetSession};
+
+const PASSWORD_METHODS: [&str; 3] = ["scram-sha-256", "md5", "cleartext"];
 
 /// The server must hear from the relay several times before it gives up.
 const STATUS_UPDATES_PER_TIMEOUT: u64 = 3;
 
 pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
-    let host = reader.read("postgres.host", text);
+    let hosts = reader.read("postgres.host", hosts);
     let port = reader.read("postgres.port", whole);
+    let target = reader.read("postgres.target_session_attrs", target);
+    let tls = tls::read(reader);
+    let channel_binding = reader.read("postgres.channel_binding", tls::channel_binding);
+    let password_methods = reader.read("postgres.password_methods", password_methods);
     let database = reader.read("postgres.database", identifier);
     let user = reader.read("postgres.user", identifier);
     let password = password(reader);
+    let passfile = reader.optional("postgres.passfile", file);
     let slot = reader.read("postgres.slot", slot_name);
     let publication = reader.read("postgres.publication", identifier);
     let application_name = reader.read("postgres.application_name", identifier);
@@ -28,12 +40,17 @@ pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
         ("postgres.reconnect_backoff_ms", reconnect_backoff_ms),
         ("postgres.reconnect_backoff_max_ms", reconnect_backoff_max_ms),
     );
+    let port = port?;
     Ok(PostgresSettings {
-        host: host?,
-        port: port?,
+        hosts: with_port(hosts?, port),
+        target: target?,
+        tls: tls?,
+        channel_binding: channel_binding?,
+        password_methods: password_methods?,
         database: database?,
         user: user?,
         password: password?,
+        passfile: passfile?,
         slot: slot?,
         publication: publication?,
         application_name: application_name?,
@@ -43,6 +60,38 @@ pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
         frame_bytes_max: frame_bytes_max?,
         reconnect_backoff_ms: reconnect_backoff_ms?,
         reconnect_backoff_max_ms: reconnect_backoff_max_ms?,
+    })
+}
+
+fn with_port(hosts: Vec<Host>, port: u16) -> Vec<Host> {
+    let of = |host: Host| Host {
+        port: if host.port == 0 { port } else { host.port },
+        ..host
+    };
+    hosts.into_iter().map(of).collect()
+}
+
+fn target(key: &Key, value: &Value) -> Result<TargetSession, Fault> {
+    Ok(if choice(key, value)? == "any" {
+        TargetSession::Any
+    } else {
+        TargetSession::ReadWrite
+    })
+}
+
+fn password_methods(key: &Key, value: &Value) -> Result<PasswordMethods, Fault> {
+    let names = list(key, value)?;
+    if let Some(unknown) = names.iter().find(|name| !PASSWORD_METHODS.contains(&name.as_str())) {
+        let problem = format!("{unknown:?} is no way to prove a password");
+        return Err(Fault::new(
+            problem,
+            format!("choose from {}", PASSWORD_METHODS.join(", ")),
+        ));
+    }
+    let allows = |method: &str| names.iter().any(|name| name == method);
+    Ok(PasswordMethods {
+        md5: allows("md5"),
+        cleartext: allows("cleartext"),
     })
 }
 
@@ -86,8 +135,8 @@ mod tests {
     fn what_is_not_given_is_what_users_expect() {
         let postgres = Trial::minimal().load().expect("no error").settings.postgres;
         assert_eq!(
-            (postgres.host.as_str(), postgres.port, postgres.database.as_str()),
-            ("localhost", 5432, "shop")
+            (postgres.hosts[0].to_string().as_str(), postgres.database.as_str()),
+            ("localhost:5432", "shop")
         );
         assert_eq!(
             (postgres.user.as_str(), postgres.slot.as_str()),

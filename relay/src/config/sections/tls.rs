@@ -1,0 +1,109 @@
+//! The TLS keys of `[postgres]`.
+
+use config::Value;
+
+use crate::config::errors::Fault;
+use crate::config::key::Key;
+use crate::config::parse::{choice, file};
+use crate::config::reader::{Noted, Reader};
+use crate::config::settings::{ChannelBindingMode, TlsMode, TlsSettings, TlsVersion};
+
+const CERTIFICATE: &str = "postgres.tls_certificate_file";
+const KEY: &str = "postgres.tls_key_file";
+
+pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
+    let mode = reader.read("postgres.tls_mode", mode);
+    let min_version = reader.read("postgres.tls_min_version", version);
+    let ca_file = reader.optional("postgres.tls_ca_file", file);
+    let certificate = reader.optional(CERTIFICATE, file);
+    let key = reader.optional(KEY, file);
+    for (given, missing) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE)] {
+        if reader.is_given(given) && !reader.is_given(missing) {
+            reader.fault(
+                given,
+                Fault::new(format!("is given without {missing}"), format!("set {missing} too")),
+            );
+            return Err(Noted);
+        }
+    }
+    Ok(TlsSettings {
+        mode: mode?,
+        min_version: min_version?,
+        ca_file: ca_file?,
+        identity: certificate?.zip(key?),
+    })
+}
+
+fn mode(key: &Key, value: &Value) -> Result<TlsMode, Fault> {
+    Ok(match choice(key, value)?.as_str() {
+        "verify-ca" => TlsMode::VerifyCa,
+        "require" => TlsMode::Require,
+        "disable" => TlsMode::Disable,
+        _ => TlsMode::VerifyFull,
+    })
+}
+
+fn version(key: &Key, value: &Value) -> Result<TlsVersion, Fault> {
+    Ok(if choice(key, value)? == "1.2" {
+        TlsVersion::V1_2
+    } else {
+        TlsVersion::V1_3
+    })
+}
+
+pub(super) fn channel_binding(key: &Key, value: &Value) -> Result<ChannelBindingMode, Fault> {
+    Ok(match choice(key, value)?.as_str() {
+        "disable" => ChannelBindingMode::Disable,
+        "require" => ChannelBindingMode::Require,
+        _ => ChannelBindingMode::Prefer,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::settings::{ChannelBindingMode, TlsMode, TlsVersion};
+    use crate::config::trial::Trial;
+
+    #[test]
+    fn whoever_says_nothing_gets_the_strictest() {
+        let postgres = Trial::minimal().load().expect("no error").settings.postgres;
+        assert_eq!(postgres.tls.mode, TlsMode::VerifyFull);
+        assert_eq!(postgres.tls.min_version, TlsVersion::V1_3);
+        assert_eq!(postgres.channel_binding, ChannelBindingMode::Prefer);
+        assert!(!postgres.password_methods.md5 && !postgres.password_methods.cleartext);
+    }
+
+    #[test]
+    fn there_is_no_mode_that_falls_back_to_plain_text() {
+        for mode in ["prefer", "allow"] {
+            let errors = Trial::minimal().flag(&format!("postgres.tls_mode={mode}")).errors();
+            assert!(
+                errors.to_string().contains("verify-full, verify-ca, require, disable"),
+                "{errors}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = file.path().display();
+        for (given, missing) in [("certificate", "key"), ("key", "certificate")] {
+            let errors = Trial::minimal()
+                .flag(&format!("postgres.tls_{given}_file={path}"))
+                .errors();
+            assert!(
+                errors
+                    .to_string()
+                    .contains(&format!("without postgres.tls_{missing}_file")),
+                "{errors}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_before_anything_is_connected() {
+        let errors = Trial::minimal().flag("postgres.tls_ca_file=/no/such/ca.pem").errors();
+        assert!(errors.to_string().contains("/no/such/ca.pem"), "{errors}");
+    }
+}
