@@ -96,7 +96,7 @@ fn options() -> Result<Options, Failure> {
 fn write_config(folder: &Path, stack: &Stack) -> Result<PathBuf, Failure> {
     let password_file = write(folder, "relay-password", RELAY_PASSWORD)?;
     let text = format!(
-        "[postgres]\nhost = \"127.0.0.1\"\nport = {}\ndatabase = \"{DATABASE}\"\npassword_file = {:?}\n\
+        "[postgres]\nhost = \"127.0.0.1\"\nport = {}\ntls_mode = \"disable\"\ndatabase = \"{DATABASE}\"\npassword_file = {:?}\n\
          [kafka]\nbootstrap_servers = \"{}\"\n\
          [admin]\nlisten = \"127.0.0.1:{}\"\n",
         stack.postgres.port(),

@@ -7,6 +7,7 @@
 mod bad_input;
 mod broker_faults;
 mod commands;
+mod doors;
 mod halted_line;
 mod ownership;
 mod postgres_faults;

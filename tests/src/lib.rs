@@ -1,11 +1,13 @@
 //! What the tests, the benchmark and the demonstration stand on: a real `PostgreSQL` and a real Apache Kafka.
 
 pub mod admin;
+pub mod certificates;
 pub mod consumer;
 pub mod database;
 pub mod demo;
 pub mod failure;
 pub mod history;
+pub mod impostor;
 pub mod load;
 pub mod program;
 pub mod proxy;

@@ -4,7 +4,7 @@ use std::io;
 
 use super::Failure;
 use crate::config::PostgresSettings;
-use crate::postgres::{Control, PostgresError, fault};
+use crate::postgres::{Control, PostgresError, fault, place};
 
 /// Where a command's role and password come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +26,12 @@ impl Login {
 
     /// What a failed login means.
     pub(super) fn refused(self, error: &PostgresError, postgres: &PostgresSettings) -> Failure {
-        let PostgresSettings {
-            host,
-            port,
-            database,
-            user,
-            ..
-        } = postgres;
+        let PostgresSettings { database, user, .. } = postgres;
         if lacks_password(error, postgres) {
             let what = format!(
-                "PostgreSQL {host}:{port}/{database} wants to know who role {user} is, and no password is configured: \
-                 {error}"
+                "PostgreSQL {} wants to know who role {user} is, and no password is configured: \
+                 {error}",
+                place(postgres)
             );
             return Failure::general(what, self.where_a_password_goes());
         }
@@ -67,7 +62,7 @@ impl Login {
 /// The server asked for a password that there is not. The driver ends such a login by itself, without a code: what it
 /// says then is neither the server's word nor the network's.
 fn lacks_password(error: &PostgresError, postgres: &PostgresSettings) -> bool {
-    match error {
+    match error.innermost() {
         PostgresError::NoPassword => true,
         PostgresError::Control(error) if postgres.password.is_none() && error.code().is_none() => {
             std::error::Error::source(error).is_some_and(|cause| !cause.is::<io::Error>())

@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn of_two_flags_for_one_key_the_later_counts() {
-        let trial = Trial::minimal().flag("postgres.host=db1").flag("postgres.host=db=2");
-        assert_eq!(trial.load().expect("no error").settings.postgres.host, "db=2");
+        let trial = Trial::minimal().flag("postgres.user=db1").flag("postgres.user=db=2");
+        assert_eq!(trial.load().expect("no error").settings.postgres.user, "db=2");
     }
 
     #[test]

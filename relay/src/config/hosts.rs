@@ -43,9 +43,8 @@ fn split(text: &str) -> Option<(&str, Option<&str>)> {
         };
     }
     match text.matches(':').count() {
-        0 => Some((text, None)),
         1 => text.split_once(':').map(|(name, port)| (name, Some(port))),
-        // An IPv6 address without brackets has no port.
+        // No port, or an IPv6 address without brackets.
         _ => Some((text, None)),
     }
 }

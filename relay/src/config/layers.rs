@@ -78,7 +78,7 @@ mod tests {
             .flag("postgres.host=flag");
         let postgres = trial.load().expect("no error").settings.postgres;
         assert_eq!(
-            (postgres.database, postgres.user, postgres.host),
+            (postgres.database, postgres.user, postgres.hosts[0].name.clone()),
             ("file".into(), "environment".into(), "flag".into())
         );
     }

@@ -16,7 +16,7 @@ use crate::config::{ChannelBindingMode, Host, PostgresSettings, TargetSession};
 use crate::postgres::error::PostgresError;
 use crate::postgres::guard::{Forbidden, Guarded};
 use crate::postgres::socket::Socket;
-use crate::postgres::startup::reveal_password;
+use crate::postgres::startup::{NOTHING_TO_BIND_TO, reveal_password};
 use crate::telemetry::{Metrics, SlotFigures};
 
 /// A connection for SQL.
@@ -100,9 +100,18 @@ impl Control {
 async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
     let password = reveal_password(settings, host)?;
     let socket = Socket::connect(settings, host).await?;
+    if settings.channel_binding == ChannelBindingMode::Require && socket.channel_binding().is_none() {
+        return Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO));
+    }
     let config = config(settings, password.as_ref(), matches!(socket, Socket::Tls(_)), purpose);
     let stream = Guarded::new(socket, settings.password_methods);
-    let (client, connection) = config.connect_raw(stream, AlreadySecure).await.map_err(forbidden)?;
+    let connected = config.connect_raw(stream, AlreadySecure).await;
+    let (client, connection) = connected.map_err(|error| match forbidden(error) {
+        PostgresError::Control(error) if is_unbound(&error, settings) => {
+            PostgresError::ChannelBinding("the server does not offer it, or let the relay in without it")
+        }
+        error => error,
+    })?;
     let (tell, ended) = oneshot::channel();
     tokio::spawn(async move {
         let error = connection
@@ -152,6 +161,14 @@ fn forbidden(error: tokio_postgres::Error) -> PostgresError {
         Some(Forbidden::Md5) => PostgresError::Authentication("md5"),
         Some(Forbidden::TooLarge(_)) | None => PostgresError::Control(error),
     }
+}
+
+/// The driver ended the login by itself, without a word of the server or the network, and had a password.
+fn is_unbound(error: &tokio_postgres::Error, settings: &PostgresSettings) -> bool {
+    let is_its_own =
+        error.code().is_none() && std::error::Error::source(error).is_some_and(|source| !source.is::<io::Error>());
+    let has_password = settings.password.is_some() || settings.passfile.is_some();
+    settings.channel_binding == ChannelBindingMode::Require && is_its_own && has_password
 }
 
 /// Hands the driver a stream that the relay has encrypted itself, by the same policy as the replication connection.

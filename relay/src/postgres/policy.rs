@@ -43,7 +43,16 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
             message,
             "make the file readable for the relay",
         ),
-        (_, Some("28P01" | "28000")) => Fault::environment(
+        (_, Some("28000")) => Fault::environment(
+            "postgres_authentication_failed",
+            message,
+            format!(
+                "check postgres.user and pg_hba.conf (a line for role {user} and database {database}, not the keyword \
+                     replication); where the server wants a certificate, postgres.tls_certificate_file with the role \
+                     as its common name"
+            ),
+        ),
+        (_, Some("28P01")) => Fault::environment(
             "postgres_authentication_failed",
             message,
             format!(

@@ -28,6 +28,9 @@ pub(super) fn reveal_password(settings: &PostgresSettings, host: &Host) -> Resul
     }
 }
 
+pub(super) const NOTHING_TO_BIND_TO: &str =
+    "this connection has nothing to bind to (no TLS, or a certificate signed with Ed25519 or RSA-PSS)";
+
 /// Deterministic text output, and the server's own patience with a silent relay.
 fn options(settings: &PostgresSettings) -> String {
     format!(
@@ -149,9 +152,7 @@ fn mechanism(
             Ok((SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash)))
         }
         Some(_) if is_required => Err(PostgresError::ChannelBinding("the server does not offer it")),
-        None if is_required => Err(PostgresError::ChannelBinding(
-            "this connection has nothing to bind to (no TLS, or a certificate signed with Ed25519 or RSA-PSS)",
-        )),
+        None if is_required => Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO)),
         _ if !offers(SCRAM_SHA_256) => Err(PostgresError::Authentication("an unknown SASL")),
         Some(_) => Ok((SCRAM_SHA_256, ChannelBinding::unrequested())),
         None => Ok((SCRAM_SHA_256, ChannelBinding::unsupported())),

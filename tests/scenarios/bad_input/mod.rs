@@ -9,7 +9,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::relay::Relay;
 
 /// Waits until the relay is halted for this reason: not ready, alive and live, one log line, and a hint for a person.
-fn is_halted(relay: &mut Relay, code: &str, hint: &str) -> Outcome {
+pub(crate) fn is_halted(relay: &mut Relay, code: &str, hint: &str) -> Outcome {
     let readiness = relay.wait_for_fault(code)?;
     let body = &readiness.body;
     ensure(readiness.status == 503 && readiness.phase() == "halted", || {

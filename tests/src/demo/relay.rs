@@ -174,6 +174,7 @@ fn config(postgres_port: u16, bootstrap_servers: &str, admin: SocketAddr) -> Str
 [postgres]
 host = "127.0.0.1"
 port = {postgres_port}
+tls_mode = "disable"
 database = "{DATABASE}"
 password = "outbox_relay"
 

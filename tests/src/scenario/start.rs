@@ -66,6 +66,7 @@ impl Scenario {
         let mut settings = Settings::default();
         settings.set("postgres.host", "127.0.0.1");
         settings.set("postgres.port", facts.port);
+        settings.set("postgres.tls_mode", "disable");
         for key in [
             "postgres.database",
             "postgres.user",

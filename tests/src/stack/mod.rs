@@ -16,6 +16,7 @@ mod layout;
 mod packages;
 mod ports;
 mod postgres;
+mod postgres_doors;
 mod process;
 mod running;
 mod shared_memory;

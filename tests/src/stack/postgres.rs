@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 
 use super::StackError;
 use super::claim::Claim;
-use super::layout::Layout;
+use super::layout::{Account, Layout};
 use super::packages::{PostgresVersion, postgres_bin_dir, postgres_major};
 use super::ports::free_port;
 use super::process::ServerProcess;
@@ -258,6 +258,18 @@ impl Postgres {
     /// Process id of the server; 0 while it is stopped.
     pub fn pid(&self) -> u32 {
         self.process.as_ref().map_or(0, |process| process.record().pid)
+    }
+
+    pub(super) fn account(&self) -> Option<&Account> {
+        self.claim.layout().account()
+    }
+
+    /// Sends the server a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<(), StackError> {
+        let process = self.process.as_ref().ok_or_else(|| StackError::NotRunning {
+            server: SERVER.to_owned(),
+        })?;
+        process.record().signal(signal)
     }
 
     /// Leaves the server running when this value is dropped and returns its state file.

@@ -1,7 +1,7 @@
 //! `outbox-relay slot create`.
 
 use super::{Failure, Login, Slot};
-use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, check_publication, reveal_password};
+use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, check_publication};
 
 /// Creating a slot waits for every transaction that is running.
 const CREATE_WAIT_MS: u64 = 120_000;
@@ -30,8 +30,7 @@ impl Slot<'_> {
     async fn make(&self) -> Result<(), Failure> {
         let postgres = &self.settings.postgres;
         let refused = |error| Login::Configured.refused(&error, postgres);
-        let password = reveal_password(postgres).map_err(refused)?;
-        let connected = ReplicationConnection::connect(postgres, password.as_ref()).await;
+        let connected = ReplicationConnection::connect(postgres, self.control.host()).await;
         let mut replication = connected.map_err(refused)?;
         eprintln!(
             "creating slot {}; this waits for every transaction that is running",

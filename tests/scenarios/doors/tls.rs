@@ -1,0 +1,134 @@
+//! What a server has to show before the relay talks to it.
+
+use outbox_relay_tests::certificates::{Authority, Subject};
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::writer::Writer;
+
+use super::{behind_tls, encrypt};
+use crate::bad_input::is_halted;
+
+const HERE: Subject<'_> = Subject::of("db", &["127.0.0.1", "localhost"]);
+const ELSEWHERE: Subject<'_> = Subject::of("db", &["db.example"]);
+
+/// Writes, and sees the relay publish all of it over encrypted connections.
+fn publishes(scenario: &mut Scenario) -> Outcome {
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(50)?;
+    let relay = scenario.streaming_relay()?;
+    let sql = "SELECT count(*)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+               WHERE application_name LIKE 'outbox_relay%' AND ssl AND version = 'TLSv1.3'";
+    let encrypted = scenario.database()?.text(sql, &[])?;
+    ensure(encrypted.as_deref() == Some("2"), || {
+        format!("encrypted connections: {encrypted:?}")
+    })?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.duplicates == 0, || format!("{report}"))
+}
+
+#[test]
+fn both_connections_are_encrypted_and_verified() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_full", &HERE)?;
+    publishes(&mut scenario)
+}
+
+#[test]
+fn a_certificate_for_another_host_is_refused_unless_only_the_ca_is_asked_for() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_host", &ELSEWHERE)?;
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", "as its certificate does")?;
+    ensure(relay.log().contains("IP address mismatch"), || relay.log_tail())?;
+    relay.terminate()?;
+    scenario.settings.set("postgres.tls_mode", "verify-ca");
+    publishes(&mut scenario)
+}
+
+#[test]
+fn a_certificate_of_an_unknown_authority_is_refused_unless_nothing_is_asked_for() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_ca", &HERE)?;
+    let other = Authority::new("somebody else")?.write(&scenario.file("other.pem"))?;
+    scenario.settings.set("postgres.tls_ca_file", other);
+    for mode in ["verify-full", "verify-ca"] {
+        scenario.settings.set("postgres.tls_mode", mode);
+        let mut relay = scenario.relay()?;
+        is_halted(&mut relay, "postgres_tls_failed", "name the CA in postgres.tls_ca_file")?;
+        relay.terminate()?;
+    }
+    scenario.settings.set("postgres.tls_mode", "require");
+    publishes(&mut scenario)
+}
+
+/// Whoever says nothing trusts what the system trusts, and that is not this authority.
+#[test]
+fn without_a_ca_file_the_systems_authorities_decide() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_system", &HERE)?;
+    scenario.settings.remove("postgres.tls_ca_file");
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", "name the CA in postgres.tls_ca_file")
+}
+
+#[test]
+fn a_certificate_that_has_ended_is_refused_and_its_renewal_is_picked_up() -> Outcome {
+    let expired = Subject {
+        is_expired: true,
+        ..HERE
+    };
+    let (mut scenario, authority) = behind_tls("tls_expired", &expired)?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(50)?;
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", "certificate")?;
+    ensure(relay.log().contains("certificate has expired"), || relay.log_tail())?;
+    encrypt(&mut scenario, &authority.sign(&HERE)?, &authority)?;
+    relay.wait_for_phase("streaming")?;
+    scenario.verify(&relay, &writer.into_history()).map(drop)
+}
+
+#[test]
+fn a_server_without_tls_is_refused_and_never_talked_to_in_the_clear() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_off", &HERE)?;
+    let postgres = scenario.servers.own_postgres()?;
+    postgres.set("ssl", "off")?;
+    postgres.allow_tcp("host all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust")?;
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", "switch TLS on at the server")
+}
+
+#[test]
+fn a_server_that_speaks_only_tls_1_2_is_refused_unless_that_is_named() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_old", &HERE)?;
+    let postgres = scenario.servers.own_postgres()?;
+    postgres.set("ssl_max_protocol_version", "TLSv1.2")?;
+    postgres.reload()?;
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", "postgres.tls_min_version = 1.2")?;
+    relay.terminate()?;
+    scenario.settings.set("postgres.tls_min_version", "1.2");
+    scenario.streaming_relay().map(drop)
+}
+
+#[test]
+fn a_server_that_wants_a_certificate_of_the_relay_gets_it() -> Outcome {
+    let (mut scenario, authority) = behind_tls("tls_client", &HERE)?;
+    let rules = "hostssl all all 127.0.0.1/32 cert\nhostssl replication all 127.0.0.1/32 cert";
+    scenario.servers.own_postgres()?.allow_tcp(rules)?;
+    scenario.settings.remove("postgres.password_file");
+    let mut relay = scenario.relay()?;
+    is_halted(
+        &mut relay,
+        "postgres_authentication_failed",
+        "postgres.tls_certificate_file",
+    )?;
+    relay.terminate()?;
+
+    let subject = Subject::of(scenario.name(), &[]);
+    let own = authority.sign(&subject)?;
+    let (certificate, key) = own.write(scenario.file("x").parent().unwrap_or(&scenario.file("x")), "relay")?;
+    scenario
+        .settings
+        .set("postgres.tls_certificate_file", certificate.display().to_string());
+    scenario
+        .settings
+        .set("postgres.tls_key_file", key.display().to_string());
+    publishes(&mut scenario)
+}
