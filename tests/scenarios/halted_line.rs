@@ -1,5 +1,7 @@
 //! What needs a person: the line halts, says so, and goes on by itself once the cause is gone (P3, P7).
 
+use std::collections::HashMap;
+
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::history::History;
 use outbox_relay_tests::relay::{Readiness, Relay};
@@ -26,6 +28,39 @@ fn a_missing_topic_halts_the_line_and_creating_it_resumes() -> Outcome {
     ensure(report.duplicates == 0, || {
         format!("the halted line repeated records: {report}")
     })
+}
+
+/// A failed delivery report does not carry the timestamp of its record: it must come from elsewhere, and be the same.
+#[test]
+fn records_that_failed_and_are_sent_again_keep_the_time_of_their_rows() -> Outcome {
+    let mut scenario = Setup::new("sent_again").without_topic().start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    for _ in 0..5 {
+        writer.write(20)?;
+    }
+    relay.wait_for_fault("topic_missing")?;
+    scenario.create_topic(&scenario.topic(), 3, &[])?;
+    relay.wait_for_phase("streaming")?;
+    writer.write(20)?;
+    scenario.verify(&relay, &writer.into_history())?;
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    ensure(rebuilds > 0, || "nothing was sent again".to_owned())?;
+    let created = created_at_ms(&scenario)?;
+    for record in scenario.records()? {
+        let expected = record.header("id").and_then(|id| created.get(id)).copied();
+        ensure(expected.is_some() && record.timestamp_ms == expected, || {
+            format!("{expected:?} is when the row was created: {record:?}")
+        })?;
+    }
+    Ok(())
+}
+
+/// By id, in milliseconds since the Unix epoch.
+fn created_at_ms(scenario: &Scenario) -> Outcome<HashMap<String, i64>> {
+    let statement = "SELECT id::text, (extract(epoch FROM created_at) * 1000000)::int8 / 1000 FROM public.outbox";
+    let rows = scenario.database()?.rows(statement, &[])?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 #[test]

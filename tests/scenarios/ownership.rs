@@ -1,7 +1,21 @@
 //! One slot, one relay: the slot itself is the lock.
 
+use nix::sys::signal::Signal;
 use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::relay::Relay;
+use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::writer::Writer;
+
+const LIMIT: &str = "max.message.bytes";
+const LARGE_BYTES: usize = 60_000;
+/// Rows of the large transaction before the one that its topic refuses, and after it.
+const BEFORE: usize = 60;
+const AFTER: usize = 3_000;
+/// More bytes after the refused row than the sockets between server and relay hold.
+const AFTER_BYTES_EACH: usize = 10_000;
+/// Less than the rows after the refused one.
+const BUDGET: usize = 100;
 
 #[test]
 fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() -> Outcome {
@@ -28,4 +42,69 @@ fn a_second_relay_stands_by_and_takes_over_when_the_first_is_killed() -> Outcome
     second.wait_for_figure("events_acked_total", |acknowledged| acknowledged >= 300.0)?;
     let history = load.stop()?;
     scenario.verify(&second, &history).map(drop)
+}
+
+/// The first relay freezes in the middle of a transaction, a part of it published; the second one publishes all of it.
+/// What the first one still remembers of it must neither stop it nor hold back what it confirms when it is its turn again.
+#[test]
+fn a_relay_that_lost_the_slot_in_mid_transaction_takes_over_again_later() -> Outcome {
+    let setup = Setup::new("half_taken").partitions(1).topic_config(LIMIT, "10000");
+    let mut scenario = setup.set("pipeline.in_flight_records_max", BUDGET).start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut first = impatient_relay(&mut scenario)?;
+    scenario.wait_until_confirmed()?;
+    publish_a_part(&mut writer, &mut first)?;
+    let mut second = scenario.relay()?;
+    second.wait_for_phase("standby")?;
+
+    scenario.note_fault()?;
+    first.signal(Signal::SIGSTOP)?;
+    second.wait_for_fault("record_too_large")?;
+    let topic = scenario.topic();
+    scenario.servers.topics()?.alter(&topic, &[(LIMIT, "1000000")])?;
+    second.wait_for_phase("streaming")?;
+    scenario.wait_until_confirmed()?;
+
+    first.may_show("postgres_unreachable");
+    first.signal(Signal::SIGCONT)?;
+    first.wait_for_phase("standby")?;
+    first.wait_for_figure("in_flight_events", |records| records == 0.0)?;
+    let taken = first.figures()?.count("events_received_total");
+    ensure(taken < AFTER, || {
+        format!("it was not frozen in mid-transaction: {taken} rows")
+    })?;
+    writer.write(10)?;
+    scenario.wait_until_confirmed()?;
+    let code = second.terminate()?;
+    ensure(code == Some(0), || format!("exit code {code:?}\n{}", second.log_tail()))?;
+    first.wait_for_phase("streaming")?;
+    writer.write(10)?;
+    scenario.verify(&first, &writer.into_history()).map(drop)
+}
+
+/// The server gives it up soon after it falls silent.
+fn impatient_relay(scenario: &mut Scenario) -> Outcome<Relay> {
+    let key = "postgres.wal_sender_timeout_ms";
+    scenario.settings.set(key, 5_000);
+    let relay = scenario.streaming_relay()?;
+    scenario.settings.set(key, 60_000);
+    Ok(relay)
+}
+
+fn publish_a_part(writer: &mut Writer, relay: &mut Relay) -> Outcome {
+    let before = relay.figures()?.count("events_acked_total");
+    writer.begin()?;
+    writer.insert(BEFORE)?;
+    let large = std::iter::repeat_with(fastrand::alphanumeric)
+        .take(LARGE_BYTES)
+        .collect();
+    writer.insert_payloads(vec![large])?;
+    writer.insert_payloads(vec!["x".repeat(AFTER_BYTES_EACH); AFTER])?;
+    writer.commit()?;
+    relay.wait_for_fault("record_too_large")?;
+    let acknowledged = relay.figures()?.count("events_acked_total") - before;
+    ensure(acknowledged == BEFORE, || {
+        format!("{acknowledged} rows of it are acknowledged")
+    })
 }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -24,9 +24,10 @@ pub struct Proxy {
 }
 
 struct Shared {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     closing: AtomicBool,
     spoilt: Mutex<Vec<Spoilt>>,
+    clients: Mutex<Vec<Weak<TcpStream>>>,
 }
 
 impl Proxy {
@@ -39,9 +40,10 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let shared = Arc::new(Shared {
-            server,
+            server: Mutex::new(server),
             closing: AtomicBool::new(false),
             spoilt: Mutex::new(spoilt.into_iter().rev().collect()),
+            clients: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, &accepting));
@@ -51,6 +53,21 @@ impl Proxy {
     /// The port of the door.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Cuts every connection there is. Whoever connects again is let in.
+    pub fn cut(&self) {
+        let clients = std::mem::take(&mut *self.shared.clients());
+        for client in clients.iter().filter_map(Weak::upgrade) {
+            // It may have ended by itself.
+            let _ = client.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Leads to another server from now on, and cuts every connection there is.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.shared.server() = server;
+        self.cut();
     }
 
     /// How many streams have yet to be spoilt.
@@ -68,6 +85,14 @@ impl Drop for Proxy {
 impl Shared {
     fn spoilt(&self) -> std::sync::MutexGuard<'_, Vec<Spoilt>> {
         self.spoilt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn server(&self) -> std::sync::MutexGuard<'_, SocketAddr> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clients(&self) -> std::sync::MutexGuard<'_, Vec<Weak<TcpStream>>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -87,7 +112,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
 /// Both directions of one connection. An error is the end of the connection, as on the wire.
 fn pass(mut client: TcpStream, shared: &Shared) -> Outcome {
     client.set_nonblocking(false)?;
-    let mut server = TcpStream::connect(shared.server)?;
+    let known = Arc::new(client.try_clone()?);
+    shared.clients().push(Arc::downgrade(&known));
+    let mut server = TcpStream::connect(*shared.server())?;
     let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
     let upwards = thread::spawn(move || {
         let _ = io::copy(&mut from_client, &mut to_server);

@@ -145,8 +145,12 @@ impl Relay {
         self.wait_for_readiness(&format!("the fault {code}"), |readiness| readiness.has(code))
     }
 
+    /// Waits until `/readyz` is as wanted.
+    ///
+    /// # Errors
+    /// It ends before, or never is; with the end of its log.
     #[track_caller]
-    fn wait_for_readiness(&mut self, what: &str, reached: impl Fn(&Readiness) -> bool) -> Outcome<Readiness> {
+    pub fn wait_for_readiness(&mut self, what: &str, reached: impl Fn(&Readiness) -> bool) -> Outcome<Readiness> {
         self.wait_until(what, |relay| {
             let readiness = relay.readiness().map_err(|failure| failure.to_string())?;
             if reached(&readiness) {

@@ -107,7 +107,11 @@ fn start_kafka(options: &KafkaOptions) -> Result<Kafka, StackError> {
     })
 }
 
-fn start_postgres(options: &PostgresOptions) -> Result<Postgres, StackError> {
+/// Starts one more `PostgreSQL`. A name that is in use gets a number.
+///
+/// # Errors
+/// It does not start.
+pub fn start_postgres(options: &PostgresOptions) -> Result<Postgres, StackError> {
     numbered(&options.name, |name| {
         let options = PostgresOptions {
             name,

@@ -17,7 +17,8 @@ pub struct Setup {
     pub(crate) sql: String,
     pub(crate) settings: Settings,
     pub(crate) private_postgres: Option<Vec<(String, String)>>,
-    pub(crate) private_kafka: bool,
+    /// Brokers of a Kafka of its own.
+    pub(crate) private_brokers: Option<usize>,
     pub(crate) with_topic: bool,
     pub(crate) stage: Stage,
 }
@@ -46,7 +47,7 @@ impl Setup {
             sql: String::new(),
             settings: Settings::default(),
             private_postgres: None,
-            private_kafka: false,
+            private_brokers: None,
             with_topic: true,
             stage: Stage::Slot,
         }
@@ -99,7 +100,14 @@ impl Setup {
     /// A Kafka of its own.
     #[must_use]
     pub fn private_kafka(mut self) -> Setup {
-        self.private_kafka = true;
+        self.private_brokers = Some(1);
+        self
+    }
+
+    /// A Kafka of its own with three brokers; its topics have a replica on each.
+    #[must_use]
+    pub fn three_brokers(mut self) -> Setup {
+        self.private_brokers = Some(3);
         self
     }
 

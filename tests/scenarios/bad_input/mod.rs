@@ -4,6 +4,9 @@ mod configuration;
 mod database;
 mod kafka;
 mod protocol;
+mod publication;
+mod server;
+mod size;
 
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::relay::Relay;

@@ -21,8 +21,8 @@ impl Scenario {
             )
         });
         let kafka = setup
-            .private_kafka
-            .then(|| KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)));
+            .private_brokers
+            .map(|brokers| KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers));
         let servers = Servers::start(postgres.transpose()?, kafka)?;
         let named = |text: &str| text.replace("{name}", &name);
         let mut scenario = Scenario {

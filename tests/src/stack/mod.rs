@@ -8,6 +8,7 @@
 //! behind is stopped by the next one that takes the same name or runs the program `stack`.
 
 mod claim;
+mod data_copy;
 mod doctor;
 mod error;
 mod kafka;
@@ -23,6 +24,7 @@ mod shared_memory;
 mod state;
 mod topics;
 
+pub use data_copy::DataCopy;
 pub use doctor::{Finding, examine, fetch};
 pub use error::StackError;
 pub use kafka::{Kafka, KafkaOptions};

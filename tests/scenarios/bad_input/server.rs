@@ -1,0 +1,115 @@
+//! A server whose settings are against the relay: it takes away the WAL, or makes every commit wait for the relay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use outbox_relay_tests::database::Database;
+use outbox_relay_tests::failure::{Failure, Outcome, ensure};
+use outbox_relay_tests::history::History;
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::wait::wait_for;
+use outbox_relay_tests::writer::Writer;
+
+use super::is_halted;
+
+#[test]
+fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
+    let mut scenario = Setup::new("wal_gone")
+        .private_postgres(&[("max_slot_wal_keep_size", "1MB")])
+        .start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    // What only the table has from now on: should one of them ever be published, the verifier calls it a phantom.
+    Writer::connect(scenario.writer()?)?.write(10)?;
+    lose_slot(&scenario)?;
+
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "slot_lost", "outbox-relay slot drop")?;
+    let slots = slots(&scenario)?;
+    ensure(slots == format!("{} lost", scenario.name()), || slots.clone())?;
+    let refused = scenario.command(&["slot", "drop"])?;
+    ensure(refused.code == Some(1) && refused.output.contains("--yes"), || {
+        format!("{refused:?}")
+    })?;
+    let dropped = scenario.command(&["slot", "drop", "--yes"])?;
+    ensure(dropped.code == Some(0), || format!("{dropped:?}"))?;
+    relay.wait_for_fault("slot_missing")?;
+    scenario.create_slot()?;
+    relay.wait_for_phase("streaming")?;
+    writer.write(10)?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
+}
+
+/// A segment of WAL is 16 MiB, and a checkpoint removes those that no slot may keep.
+fn lose_slot(scenario: &Scenario) -> Outcome {
+    let database = scenario.database()?;
+    wait_for("the slot to be lost", || {
+        let lost = database
+            .run("CREATE TABLE IF NOT EXISTS busy (text text)")
+            .and_then(|()| database.run("INSERT INTO busy VALUES ('x')"))
+            .and_then(|()| database.rows("SELECT pg_switch_wal()", &[]))
+            .and_then(|_| database.run("CHECKPOINT"))
+            .and_then(|()| slots(scenario));
+        match lost {
+            Ok(slots) if slots.ends_with(" lost") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+}
+
+fn slots(scenario: &Scenario) -> Outcome<String> {
+    let statement = "SELECT string_agg(slot_name || ' ' || wal_status, ', ') FROM pg_replication_slots";
+    Ok(scenario.database()?.text(statement, &[])?.unwrap_or_default())
+}
+
+/// The commit that waits meanwhile waits for any standby there may be, and the relay must not offer itself as one.
+#[test]
+fn a_server_that_would_make_commits_wait_for_the_relay_is_refused() -> Outcome {
+    let mut scenario = Setup::new("synchronous").private_postgres(&[]).start()?;
+    let database = scenario.database()?;
+    set_standbys(&database, "SET synchronous_standby_names = '*'")?;
+    let (stopping, load) = (Arc::new(AtomicBool::new(false)), Writer::connect(scenario.writer()?)?);
+    let stop = Arc::clone(&stopping);
+    let waiting = thread::spawn(move || write_until(&stop, load));
+    let waits = "SELECT string_agg(wait_event, ',') FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    wait_for("a commit to wait for a standby", || match database.text(waits, &[]) {
+        Ok(Some(_)) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
+
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "relay_is_synchronous_standby", "name the real standbys")?;
+    let chosen = "SELECT string_agg(application_name, ',') FROM pg_stat_replication
+                  WHERE sync_state IN ('sync', 'quorum')";
+    let chosen = database.text(chosen, &[])?;
+    ensure(chosen.is_none() && !waiting.is_finished(), || {
+        format!("{chosen:?} is the standby that the commit waits for")
+    })?;
+    ensure(scenario.records()?.is_empty(), || "a record was published".to_owned())?;
+
+    stopping.store(true, Ordering::Relaxed);
+    set_standbys(&database, "RESET synchronous_standby_names")?;
+    let history = waiting.join().map_err(|_| Failure::new("the writer panicked"))??;
+    relay.wait_for_phase("streaming")?;
+    let report = scenario.verify(&relay, &history)?;
+    ensure(report.rows > 0 && report.duplicates == 0, || report.to_string())
+}
+
+/// Writes until a commit has waited: the server applies its settings at its own time.
+fn write_until(stopping: &AtomicBool, mut writer: Writer) -> Outcome<History> {
+    while !stopping.load(Ordering::Relaxed) {
+        writer.write(10)?;
+    }
+    Ok(writer.into_history())
+}
+
+fn set_standbys(database: &Database, change: &str) -> Outcome {
+    database.run(&format!("ALTER SYSTEM {change}"))?;
+    database.rows("SELECT pg_reload_conf()", &[]).map(drop)
+}
