@@ -9,6 +9,7 @@ mod broker_faults;
 mod commands;
 mod doors;
 mod cut_connections;
+mod fatal_errors;
 mod halted_line;
 mod ownership;
 mod postgres_faults;

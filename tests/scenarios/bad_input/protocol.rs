@@ -40,7 +40,24 @@ fn malformed_frames_are_reported_and_followed_by_a_new_connection_that_loses_not
     ensure(report.duplicates == 0, || {
         format!("a lost connection repeated records: {report}")
     })?;
-    ensure(relay.log().contains("postgres_protocol_violation"), || relay.log_tail())
+    let log = relay.log();
+    let codes = codes(&log);
+    let violation = "postgres_protocol_violation";
+    // In the order of the frames; what comes several times in a row is logged once or more.
+    let expected = [violation, "row_too_large", violation, "postgres_unreachable"];
+    ensure(codes == expected, || {
+        format!("{codes:?} instead of {expected:?}\n{}", relay.log())
+    })
+}
+
+/// The reasons for which the relay gave up its connections, without repetitions.
+fn codes(log: &str) -> Vec<&str> {
+    let lines = log
+        .lines()
+        .filter_map(|line| line.split_once("part=\"postgres\" code=\""));
+    let mut codes: Vec<_> = lines.filter_map(|(_, rest)| Some(rest.split_once('"')?.0)).collect();
+    codes.dedup();
+    codes
 }
 
 fn spoilt() -> Vec<Spoilt> {

@@ -1,0 +1,83 @@
+//! A producer that is beyond repair: the relay makes another one and loses nothing (P1, P3).
+//!
+//! No real broker gives these errors when asked to, so the brokers are librdkafka's own mock of them; the relay and
+//! `PostgreSQL` are real.
+
+use outbox_relay_tests::consumer::Consumer;
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::history::History;
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::verifier::{Evidence, verify};
+use outbox_relay_tests::writer::Writer;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+type Brokers = MockCluster<'static, DefaultProducerContext>;
+
+const ERRORS: usize = 3;
+
+fn start(label: &str) -> Outcome<(Scenario, Brokers)> {
+    let mut scenario = Setup::new(label).without_topic().start()?;
+    let brokers = MockCluster::new(1)?;
+    brokers.create_topic(&scenario.topic(), 3, 1)?;
+    scenario
+        .settings
+        .set("kafka.bootstrap_servers", brokers.bootstrap_servers());
+    Ok((scenario, brokers))
+}
+
+/// Everything is confirmed, and in the mock once and in order.
+fn arrived(scenario: &Scenario, brokers: &Brokers, history: &History, rebuilds: usize) -> Outcome {
+    scenario.wait_until_confirmed()?;
+    let records = Consumer::new(&brokers.bootstrap_servers())?.read(&[scenario.topic()])?;
+    let report = verify(Evidence {
+        history: Some(history),
+        records: &records,
+        rebuilds,
+        ..Evidence::default()
+    });
+    report.accept()?;
+    ensure(report.rows > 0 && report.duplicates == 0, || report.to_string())
+}
+
+/// The producer never gets an id, so nothing is ever sent.
+#[test]
+fn a_fatal_error_with_records_waiting_is_followed_by_a_producer_that_sends_them() -> Outcome {
+    let (mut scenario, brokers) = start("fatal_backlog")?;
+    refuse_ids(&brokers);
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    for _ in 0..10 {
+        writer.write(100)?;
+    }
+    let mut relay = scenario.relay()?;
+    relay.wait_for_fault("cluster_not_authorized")?;
+    relay.wait_for_phase("streaming")?;
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
+}
+
+fn refuse_ids(brokers: &Brokers) {
+    let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED;
+    brokers.request_errors(RDKafkaApiKey::InitProducerId, &[refused; ERRORS]);
+}
+
+/// The broker has lost count of the producer's batches, under load.
+#[test]
+fn a_producer_whose_sequence_is_refused_is_replaced_and_nothing_is_lost() -> Outcome {
+    let (mut scenario, brokers) = start("fatal_sequence")?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    for _ in 0..ERRORS {
+        load.wait_for_more(300)?;
+        let rebuilds = relay.figures()?.get("producer_rebuilds_total");
+        let refused = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+        brokers.request_errors(RDKafkaApiKey::Produce, &[refused]);
+        relay.wait_for_figure("producer_rebuilds_total", |now| now > rebuilds)?;
+        relay.wait_for_phase("streaming")?;
+    }
+    let history = load.stop()?;
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    arrived(&scenario, &brokers, &history, rebuilds)
+}
