@@ -46,6 +46,35 @@ fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
     ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
 }
 
+/// What the relay had taken before is in its memory, and arrives although the slot is gone.
+#[test]
+fn a_slot_that_is_lost_while_kafka_is_away_takes_nothing_from_what_was_read_before() -> Outcome {
+    let setup = Setup::new("wal_gone_later").private_kafka();
+    let mut scenario = setup.private_postgres(&[("max_slot_wal_keep_size", "1MB")]).start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    let mut relay = scenario.streaming_relay()?;
+    writer.write(10)?;
+    scenario.wait_until_confirmed()?;
+    scenario.servers.own_kafka()?.freeze(0)?;
+    writer.write(10)?;
+    relay.wait_for_figure("in_flight_events", |records| records >= 10.0)?;
+    lose_slot(&scenario)?;
+    relay.may_show("postgres_");
+    relay.wait_for_fault("kafka_unreachable")?;
+    relay.wait_for_fault("slot_lost")?;
+    scenario.servers.own_kafka()?.thaw(0)?;
+    relay.wait_for_figure("events_acked_total", |records| records >= 20.0)?;
+
+    let dropped = scenario.command(&["slot", "drop", "--yes"])?;
+    ensure(dropped.code == Some(0), || format!("{dropped:?}"))?;
+    relay.wait_for_fault("slot_missing")?;
+    scenario.create_slot()?;
+    relay.wait_for_phase("streaming")?;
+    writer.write(10)?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.rows == 30 && report.duplicates == 0, || report.to_string())
+}
+
 /// A segment of WAL is 16 MiB, and a checkpoint removes those that no slot may keep.
 fn lose_slot(scenario: &Scenario) -> Outcome {
     let database = scenario.database()?;
