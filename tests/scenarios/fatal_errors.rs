@@ -42,7 +42,19 @@ fn arrived(scenario: &Scenario, brokers: &Brokers, history: &History, rebuilds: 
     ensure(report.rows > 0 && report.duplicates == 0, || report.to_string())
 }
 
-/// The producer never gets an id, so nothing is ever sent.
+/// The producer never gets an id, so nothing is sent and no delivery report can tell.
+#[test]
+fn a_fatal_error_without_any_record_in_flight_is_followed_by_a_producer_that_works() -> Outcome {
+    let (mut scenario, brokers) = start("fatal_idle")?;
+    refuse_ids(&brokers);
+    let mut relay = scenario.relay()?;
+    relay.wait_for_fault("cluster_not_authorized")?;
+    relay.wait_for_phase("streaming")?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(100)?;
+    arrived(&scenario, &brokers, &writer.into_history(), 0)
+}
+
 #[test]
 fn a_fatal_error_with_records_waiting_is_followed_by_a_producer_that_sends_them() -> Outcome {
     let (mut scenario, brokers) = start("fatal_backlog")?;
