@@ -130,6 +130,24 @@ fn a_server_that_would_make_commits_wait_for_the_relay_is_refused() -> Outcome {
     ensure(report.rows > 0 && report.duplicates == 0, || report.to_string())
 }
 
+/// A relay that streams already is taken for a standby at once, and commits would wait for Kafka until it leaves.
+#[test]
+fn a_server_that_begins_to_wait_for_the_streaming_relay_is_left() -> Outcome {
+    let mut scenario = Setup::new("synchronous_later").private_postgres(&[]).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.wait_until_confirmed()?;
+    let database = scenario.database()?;
+    set_standbys(&database, "SET synchronous_standby_names = '*'")?;
+    is_halted(&mut relay, "relay_is_synchronous_standby", "name the real standbys")?;
+    set_standbys(&database, "RESET synchronous_standby_names")?;
+    relay.wait_for_phase("streaming")?;
+    writer.write(10)?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
+}
+
 /// Writes until a commit has waited: the server applies its settings at its own time.
 fn write_until(stopping: &AtomicBool, mut writer: Writer) -> Outcome<History> {
     while !stopping.load(Ordering::Relaxed) {
