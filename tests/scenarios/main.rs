@@ -7,8 +7,8 @@
 mod bad_input;
 mod broker_faults;
 mod commands;
-mod doors;
 mod cut_connections;
+mod doors;
 mod fatal_errors;
 mod halted_line;
 mod ownership;

@@ -10,112 +10,119 @@ use crate::postgres::error::{PostgresError, ServerError, TlsError};
 
 /// The fault that an error means.
 pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
-    let PostgresSettings {
-        user, database, slot, ..
-    } = settings;
     let message = format!("PostgreSQL {}: {error}", place(settings));
     let error = error.innermost();
     match (error, error.sqlstate()) {
-        (PostgresError::Tls(tls), _) => Fault::environment("postgres_tls_failed", message, tls_hint(tls)),
-        (PostgresError::ChannelBinding(_), _) => Fault::environment(
-            "postgres_channel_binding_missing",
-            message,
-            "look for a proxy that ends TLS in between; if it belongs there, set postgres.channel_binding to prefer",
-        ),
-        (PostgresError::Standby(_), _) => Fault::transient(
-            "postgres_is_standby",
-            message,
-            "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of the servers",
-        ),
-        (PostgresError::Authentication(_) | PostgresError::Scram(_), _) => Fault::environment(
-            "postgres_authentication_failed",
-            message,
-            format!(
-                "give role {user} a SCRAM-SHA-256 password (password_encryption = scram-sha-256) and pg_hba.conf \
-                     the method scram-sha-256"
-            ),
-        ),
-        (PostgresError::NoPassword, _) => {
-            Fault::environment("postgres_authentication_failed", message, "set postgres.password_file")
-        }
-        (PostgresError::Secret(_), _) => Fault::environment(
-            "postgres_password_unreadable",
-            message,
-            "make the file readable for the relay",
-        ),
-        (_, Some("28000")) => Fault::environment(
-            "postgres_authentication_failed",
-            message,
-            format!(
-                "check postgres.user and pg_hba.conf (a line for role {user} and database {database}, not the keyword \
-                     replication); where the server wants a certificate, postgres.tls_certificate_file with the role \
-                     as its common name"
-            ),
-        ),
-        (_, Some("28P01")) => Fault::environment(
-            "postgres_authentication_failed",
-            message,
-            format!(
-                "check postgres.user, postgres.password_file and pg_hba.conf (a line for role {user} and database \
-                     {database}, not the keyword replication); `outbox-relay migrate --user OWNER --set-password` \
-                     makes the role and gives it the configured password"
-            ),
-        ),
-        (_, Some("3D000")) => Fault::environment(
-            "postgres_database_missing",
-            message,
-            "correct postgres.database, or create it",
-        ),
-        (_, Some("42501")) => Fault::environment(
-            "postgres_not_permitted",
-            message,
-            format!(
-                "ALTER ROLE {user} REPLICATION (on Amazon RDS: GRANT rds_replication TO {user}); run \
-                     `outbox-relay migrate` for the other grants"
-            ),
-        ),
-        (_, Some("42P01" | "3F000")) => {
-            Fault::environment("schema_not_migrated", message, "run `outbox-relay migrate`")
-        }
         (PostgresError::Server(server), Some("42704")) if server.routine.as_deref() == Some("get_publication_oid") => {
             jammed(settings, message)
         }
-        (_, Some("42704")) => Fault::environment(
-            "slot_missing",
-            message,
+        (_, Some(sqlstate)) => refusal(sqlstate, message, settings),
+        (_, None) => broken(error, message, settings),
+    }
+}
+
+/// The server said no.
+fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Fault {
+    let PostgresSettings {
+        user, database, slot, ..
+    } = settings;
+    let (code, hint) = match sqlstate {
+        "28000" => (
+            "postgres_authentication_failed",
             format!(
-                "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events \
-                     may be lost: look for them before you create it anew"
+                "check postgres.user and pg_hba.conf (a line for role {user} and database {database}, not the keyword \
+                 replication); where the server wants a certificate, postgres.tls_certificate_file with the role as its \
+                 common name"
             ),
         ),
-        (_, Some("55000")) => Fault::environment(
+        "28P01" => (
+            "postgres_authentication_failed",
+            format!(
+                "check postgres.user, postgres.password_file and pg_hba.conf (a line for role {user} and database \
+                 {database}, not the keyword replication); `outbox-relay migrate --user OWNER --set-password` makes \
+                 the role and gives it the configured password"
+            ),
+        ),
+        "3D000" => (
+            "postgres_database_missing",
+            "correct postgres.database, or create it".to_owned(),
+        ),
+        "42501" => (
+            "postgres_not_permitted",
+            format!(
+                "ALTER ROLE {user} REPLICATION (on Amazon RDS: GRANT rds_replication TO {user}); run `outbox-relay \
+                 migrate` for the other grants"
+            ),
+        ),
+        "42P01" | "3F000" => ("schema_not_migrated", "run `outbox-relay migrate`".to_owned()),
+        "42704" => (
+            "slot_missing",
+            format!(
+                "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events may \
+                 be lost: look for them before you create it anew"
+            ),
+        ),
+        "55000" => (
             "slot_unusable",
-            message,
             format!("look at pg_replication_slots for slot {slot}: wal_status and database say why"),
         ),
-        (PostgresError::Decode(DecodeError::FrameTooLarge { .. }), _) => Fault::environment(
+        // A server that starts or stops.
+        _ if sqlstate.starts_with("57P") => return unreachable(message),
+        _ => {
+            let hint = "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
+                        max_replication_slots; 55006: stop what uses the slot)";
+            return Fault::transient("postgres_refused", message, hint);
+        }
+    };
+    Fault::environment(code, message, hint)
+}
+
+/// The connection did not come about, or did not last.
+fn broken(error: &PostgresError, message: String, settings: &PostgresSettings) -> Fault {
+    let user = &settings.user;
+    let (code, hint) = match error {
+        PostgresError::Tls(tls) => ("postgres_tls_failed", tls_hint(tls).to_owned()),
+        PostgresError::ChannelBinding(_) => (
+            "postgres_channel_binding_missing",
+            "look for a proxy that ends TLS in between; if it belongs there, set postgres.channel_binding to prefer"
+                .to_owned(),
+        ),
+        PostgresError::Authentication(_) | PostgresError::Scram(_) => (
+            "postgres_authentication_failed",
+            format!(
+                "give role {user} a SCRAM-SHA-256 password (password_encryption = scram-sha-256) and pg_hba.conf the \
+                 method scram-sha-256"
+            ),
+        ),
+        PostgresError::NoPassword => (
+            "postgres_authentication_failed",
+            "set postgres.password_file".to_owned(),
+        ),
+        PostgresError::Secret(_) => (
+            "postgres_password_unreadable",
+            "make the file readable for the relay".to_owned(),
+        ),
+        PostgresError::Decode(DecodeError::FrameTooLarge { .. }) => (
             "row_too_large",
-            message,
-            "raise postgres.frame_bytes_max and restart the relay; nothing is lost",
+            "raise postgres.frame_bytes_max and restart the relay; nothing is lost".to_owned(),
         ),
-        (PostgresError::Decode(_) | PostgresError::Unexpected { .. }, _) => Fault::transient(
-            "postgres_protocol_violation",
-            message,
-            "look for a pooler or proxy in between, and connect to PostgreSQL itself",
-        ),
-        // Also a server that starts or stops (57P01, 57P03): then there is nothing to do.
-        (_, Some(sqlstate)) if !sqlstate.starts_with("57P") => Fault::transient(
-            "postgres_refused",
-            message,
-            "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
-             max_replication_slots; 55006: stop what uses the slot)",
-        ),
-        _ => Fault::transient(
-            "postgres_unreachable",
-            message,
-            "check postgres.host, postgres.port and the network, unless the server is just restarting",
-        ),
-    }
+        PostgresError::Standby(_) => {
+            let hint = "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of \
+                        the servers";
+            return Fault::transient("postgres_is_standby", message, hint);
+        }
+        PostgresError::Decode(_) | PostgresError::Unexpected { .. } => {
+            let hint = "look for a pooler or proxy in between, and connect to PostgreSQL itself";
+            return Fault::transient("postgres_protocol_violation", message, hint);
+        }
+        _ => return unreachable(message),
+    };
+    Fault::environment(code, message, hint)
+}
+
+fn unreachable(message: String) -> Fault {
+    let hint = "check postgres.host, postgres.port and the network, unless the server is just restarting";
+    Fault::transient("postgres_unreachable", message, hint)
 }
 
 fn tls_hint(error: &TlsError) -> &'static str {
