@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -17,11 +18,18 @@ pub(crate) struct MetadataHeaders<'a> {
 }
 
 impl<'a> MetadataHeaders<'a> {
-    /// Reads the members called `names` from a JSON document; `None` when it is not a JSON object.
+    /// Reads the members called `names` from a JSON document; `None` when it is not JSON. A document that is no object
+    /// has no members: `null` and `[]` are what some languages make of no metadata at all, and no reason to halt.
     pub(crate) fn read(names: &'a [String], document: &'a [u8]) -> Option<Self> {
         let document = std::str::from_utf8(document).ok()?;
         let mut json = serde_json::Deserializer::from_str(document);
-        let headers = json.deserialize_map(Members { names }).ok()?;
+        let is_object = document.trim_ascii_start().starts_with('{');
+        let headers = if is_object {
+            json.deserialize_map(Members { names }).ok()?
+        } else {
+            IgnoredAny::deserialize(&mut json).ok()?;
+            Self::default()
+        };
         json.end().ok()?;
         Some(headers)
     }
@@ -103,9 +111,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_refused() {
-        for document in ["", "[]", "1", r#"{"a": }"#, r#"{"a": 1} 2"#] {
+    fn what_is_no_json_is_refused() {
+        for document in ["", "[", "x", r#"{"a": }"#, r#"{"a": 1} 2"#, "null null"] {
             assert_eq!(read(&["a"], document), None, "{document:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_members() {
+        for document in ["null", " null ", "[]", "1", "\"a\"", r#"[{"a": 1}]"#] {
+            assert_eq!(read(&["a"], document), Some(Vec::new()), "{document:?}");
         }
     }
 }

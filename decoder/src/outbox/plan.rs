@@ -224,7 +224,7 @@ impl Plan {
         match self.text(row, Part::Metadata)? {
             None => Ok(MetadataHeaders::default()),
             Some(Text::Wire(document)) => MetadataHeaders::read(&self.table.metadata_headers, document)
-                .ok_or_else(|| self.unreadable(Part::Metadata, "it is not a JSON object")),
+                .ok_or_else(|| self.unreadable(Part::Metadata, "it is not JSON")),
             Some(_) => Err(self.unreadable(Part::Metadata, "its type is not json, jsonb or text")),
         }
     }
