@@ -7,6 +7,7 @@
 mod bad_input;
 mod broker_faults;
 mod commands;
+mod connections;
 mod cut_connections;
 mod doors;
 mod fatal_errors;

@@ -24,20 +24,24 @@ pub(super) enum Interrupt {
 /// The server may say the same with every change that it decodes; it is logged this often.
 const NOTICE_AGAIN_AFTER: Duration = Duration::from_mins(1);
 
-/// The notice that was logged last.
+/// So many different notices are remembered.
+const NOTICES_MAX: usize = 16;
+
+/// The notices that were logged lately.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    logged: Option<(ServerError, Instant)>,
+    logged: Vec<(ServerError, Instant)>,
 }
 
 impl Notices {
     pub(super) fn log(&mut self, notice: ServerError, now: Instant) {
-        let is_known =
-            |(known, at): &(ServerError, Instant)| *known == notice && now.duration_since(*at) < NOTICE_AGAIN_AFTER;
-        if !self.logged.as_ref().is_some_and(is_known) {
-            tracing::warn!("PostgreSQL: {notice}");
-            self.logged = Some((notice, now));
+        self.logged
+            .retain(|(_, at)| now.duration_since(*at) < NOTICE_AGAIN_AFTER);
+        if self.logged.iter().any(|(known, _)| *known == notice) || self.logged.len() >= NOTICES_MAX {
+            return;
         }
+        tracing::warn!("PostgreSQL: {notice}");
+        self.logged.push((notice, now));
     }
 }
 

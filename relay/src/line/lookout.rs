@@ -1,5 +1,5 @@
-//! Asks the server, beside the stream, how slot and publication are. A table that is taken out of the publication gives
-//! neither an error nor a notice in the stream: its rows would silently stop.
+//! Asks the server, beside the stream, how slot, publication and standbys are. A table that is taken out of the
+//! publication gives neither an error nor a notice in the stream: its rows would silently stop.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +10,13 @@ use tokio_postgres::Client;
 
 use crate::config::Settings;
 use crate::fault::{Fault, FaultKind};
-use crate::postgres::{check_publication, show_slot};
+use crate::postgres::{PostgresError, check_surroundings, fault, show_slot};
 use crate::telemetry::Metrics;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// An answer that takes longer does not come; the next question may fare better.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer that takes longer does not come: the connection is given up, or nobody would notice what changes.
+const ANSWER_TIMEOUT_MS: u64 = 30_000;
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(ANSWER_TIMEOUT_MS);
 
 /// One question at a time, and nobody waits for the answer.
 #[derive(Debug, Default)]
@@ -45,20 +46,32 @@ impl Lookout {
         self.asked_at = Some(now);
         let (found, asked) = oneshot::channel();
         self.asked = Some(asked);
-        let ask = ask(Arc::clone(client), Arc::clone(settings), Arc::clone(metrics), found);
-        tokio::spawn(timeout(ANSWER_TIMEOUT, ask));
+        let (client, settings, metrics) = (Arc::clone(client), Arc::clone(settings), Arc::clone(metrics));
+        tokio::spawn(async move {
+            let fault = match timeout(ANSWER_TIMEOUT, ask(&client, &settings, &metrics)).await {
+                Ok(fault) => fault,
+                Err(_) => Some(unanswered(&settings)),
+            };
+            // Nobody listens any more when the stream has ended by itself.
+            fault.map(|fault| found.send(fault))
+        });
         None
     }
 }
 
-async fn ask(client: Arc<Client>, settings: Arc<Settings>, metrics: Arc<Metrics>, found: oneshot::Sender<Fault>) {
-    if let Err(error) = show_slot(&client, &settings.postgres.slot, &metrics).await {
+async fn ask(client: &Client, settings: &Settings, metrics: &Metrics) -> Option<Fault> {
+    if let Err(error) = show_slot(client, &settings.postgres.slot, metrics).await {
         tracing::debug!("the slot's figures could not be read: {error}");
     }
-    if let Err(fault) = check_publication(&client, &settings).await
-        && fault.kind == FaultKind::Environment
-    {
-        // Nobody listens any more when the stream has ended by itself.
-        let _ = found.send(fault);
-    }
+    let fault = check_surroundings(client, settings).await.err();
+    // Whatever else it is, the end of the connection is heard elsewhere.
+    fault.filter(|fault| fault.kind == FaultKind::Environment)
+}
+
+fn unanswered(settings: &Settings) -> Fault {
+    let error = PostgresError::TimedOut {
+        what: "an answer on the control connection",
+        timeout_ms: ANSWER_TIMEOUT_MS,
+    };
+    fault(&error, &settings.postgres)
 }

@@ -5,18 +5,21 @@
 
 mod confirm;
 mod figures;
+mod goodbye;
 mod interrupt;
 mod lookout;
+mod settle;
 mod stream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outbox_decoder::OutboxTable;
 use outbox_decoder::outbox::OutboxDecoder;
+use outbox_decoder::{OutboxTable, Position};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::settle::Settle;
 use crate::backoff::Backoff;
 use crate::config::Settings;
 use crate::fault::{Fault, FaultKind};
@@ -29,9 +32,6 @@ pub use confirm::Confirmation;
 
 /// How often the line looks after what no event wakes it for.
 const TICK: Duration = Duration::from_millis(100);
-/// A stream that was lost sooner than this has not shown that it works; the next one has to last as long before it
-/// counts as up, and before the waits between attempts start over.
-const SETTLED_AFTER: Duration = Duration::from_secs(5);
 /// A standby asks for the slot this often.
 const STANDBY_WAIT: Duration = Duration::from_secs(1);
 
@@ -61,8 +61,11 @@ pub struct Line {
     /// What the metric of received events was when the pipeline was made.
     received_before: u64,
     backoff: Backoff,
-    /// How long the next stream has to last before it counts as up.
-    settle: Duration,
+    settle: Settle,
+    /// The row that could not be published; it counts as mended when it was passed.
+    defect: Option<Position>,
+    /// Another relay has the slot: what is to be confirmed is its business.
+    stands_by: bool,
 }
 
 impl Line {
@@ -87,7 +90,9 @@ impl Line {
             pipeline: None,
             received_before: 0,
             backoff,
-            settle: Duration::ZERO,
+            settle: Settle::default(),
+            defect: None,
+            stands_by: false,
         }
     }
 
@@ -102,8 +107,7 @@ impl Line {
                 stream::End::Drained => return Outcome::Drained,
                 stream::End::Undrained => return self.undrained(),
                 stream::End::Lost(fault) => {
-                    let was_short = started.elapsed() < SETTLED_AFTER;
-                    self.settle = if was_short { SETTLED_AFTER } else { Duration::ZERO };
+                    self.settle.lost(started.elapsed());
                     self.metrics.reconnects.with_label_values(&["postgres"]).inc();
                     self.metrics.show_slot_left();
                     let wait = self.note(fault);
@@ -181,6 +185,9 @@ impl Line {
         };
         let pipeline = Pipeline::new(decoder, limits, self.settings.postgres.frame_bytes_max);
         self.pipeline = Some((identity.clone(), pipeline));
+        if self.defect.take().is_some() {
+            self.health.set(Part::Row, Condition::Up);
+        }
         self.received_before = self.metrics.events_received.get();
         self.delivery.expect_replay(known.and_then(AdvisoryRow::replayed_until));
         Some(())
@@ -188,9 +195,11 @@ impl Line {
 
     /// Shows a fault of the connection and says how long to wait.
     fn note(&mut self, fault: Fault) -> Duration {
-        let wait = match fault.kind {
-            FaultKind::Standby => STANDBY_WAIT,
-            _ => self.backoff.next_wait(),
+        self.stands_by = fault.kind == FaultKind::Standby;
+        let wait = if self.stands_by {
+            STANDBY_WAIT
+        } else {
+            self.backoff.next_wait()
         };
         self.health.set(Part::Postgres, Condition::Down(fault));
         wait
@@ -226,6 +235,7 @@ impl Line {
     fn undrained(&self) -> Outcome {
         match &self.pipeline {
             None => Outcome::Untouched,
+            Some(_) if self.stands_by && self.in_flight_records() == 0 => Outcome::Drained,
             Some(_) => Outcome::Undrained {
                 in_flight: self.in_flight_records(),
             },

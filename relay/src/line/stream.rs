@@ -9,7 +9,7 @@ use super::interrupt::{self, Interrupt, Notices};
 use super::lookout::Lookout;
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::line::confirm::Confirmation;
 use crate::pipeline::{Pipeline, Stop, Until};
 use crate::postgres::{Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault};
@@ -19,9 +19,6 @@ use crate::telemetry::{Condition, Part, lsn_bytes};
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
 /// A row that cannot be published is tried again this often.
 const DEFECT_RETRY: Duration = Duration::from_secs(5);
-/// How long the end of the stream, and then the last write to the advisory row, may take when the relay stops.
-const GOODBYE_TIMEOUT_MS: u64 = 2000;
-const GOODBYE_TIMEOUT: Duration = Duration::from_millis(GOODBYE_TIMEOUT_MS);
 
 /// How streaming ended.
 #[derive(Debug)]
@@ -46,15 +43,15 @@ enum Pause {
 }
 
 pub(super) struct Streaming<'l> {
-    line: &'l mut Line,
-    stream: ReplicationStream,
-    control: Control,
-    advisory: Advisory,
-    confirmation: Confirmation,
+    pub(super) line: &'l mut Line,
+    pub(super) stream: ReplicationStream,
+    pub(super) control: Control,
+    pub(super) advisory: Advisory,
+    pub(super) confirmation: Confirmation,
     pause: Option<Pause>,
-    /// When this stream counts as up; `None` when it does.
-    settles_at: Option<(Instant, u64)>,
     heard_at: Instant,
+    /// From when on silence counts against the server: while the relay does not read, silence is its own doing.
+    silent_from: Instant,
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
     lookout: Lookout,
@@ -65,15 +62,18 @@ impl<'l> Streaming<'l> {
     pub(super) fn new(line: &'l mut Line, stream: ReplicationStream, control: Control, identity: Identity) -> Self {
         let postgres = &line.settings.postgres;
         let now = Instant::now();
+        let confirmation = Confirmation::new(postgres.status_interval_ms, postgres.wal_sender_timeout_ms, now);
+        let advisory = Advisory::new(postgres.slot.clone(), identity, now);
+        line.settle.begin(received(line), now);
         Self {
-            advisory: Advisory::new(postgres.slot.clone(), identity),
-            confirmation: Confirmation::new(postgres.status_interval_ms, postgres.wal_sender_timeout_ms, now),
-            settles_at: Some((now + line.settle, received(line))),
+            advisory,
+            confirmation,
             line,
             stream,
             control,
             pause: None,
             heard_at: now,
+            silent_from: now,
             drain_until: None,
             leave_at: None,
             lookout: Lookout::default(),
@@ -83,14 +83,15 @@ impl<'l> Streaming<'l> {
 
     pub(super) async fn run(mut self) -> End {
         match self.stream().await {
-            Err(end) => end,
+            Err(end) => self.leave(end).await,
             Ok(()) => self.say_goodbye().await,
         }
     }
 
     /// Streams until everything is drained.
     async fn stream(&mut self) -> Result<(), End> {
-        let mut tick = interval(TICK);
+        let status_interval = Duration::from_millis(self.line.settings.postgres.status_interval_ms);
+        let mut tick = interval(TICK.min(status_interval));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.feed().await?;
@@ -105,12 +106,13 @@ impl<'l> Streaming<'l> {
             tokio::select! {
                 biased;
                 () = stop_asked(&mut self.line.shutdown), if !is_draining => self.begin_drain(),
-                _ = tick.tick() => self.tick().await?,
+                at = tick.tick() => self.tick(at.into_std()).await?,
                 () = self.line.delivery.reports_arrived(enough), if wants_reports => self.turn(),
                 error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
                 read = self.stream.read(), if wants_bytes => {
                     read.map_err(|error| self.lost(&error))?;
                     self.heard_at = Instant::now();
+                    self.silent_from = self.heard_at;
                 }
             }
         }
@@ -127,6 +129,8 @@ impl<'l> Streaming<'l> {
             let Line {
                 pipeline: Some((_, pipeline)),
                 delivery,
+                defect: halted_at,
+                health,
                 ..
             } = &mut *self.line
             else {
@@ -140,15 +144,15 @@ impl<'l> Streaming<'l> {
                 Stop::CommitBoundary => (Some(Pause::Boundary), None),
                 Stop::Control(frame) => (None, Some(interrupt::owned(frame))),
                 Stop::Defect(defect) => {
-                    self.line
-                        .health
-                        .set(Part::Row, Condition::Down(interrupt::defect_fault(defect)));
+                    *halted_at = Some(defect.position);
+                    health.set(Part::Row, Condition::Down(interrupt::defect_fault(defect)));
                     (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
                 }
                 Stop::Broken(error) => return Err(self.lost(&error.into())),
             };
-            if consumed > 0 && !matches!(pause, Some(Pause::Defect(_))) {
-                self.line.health.set(Part::Row, Condition::Up);
+            if halted_at.is_some_and(|position| pipeline.ledger().has_taken(position)) {
+                *halted_at = None;
+                health.set(Part::Row, Condition::Up);
             }
             self.stream.consume(consumed);
             if asked {
@@ -207,25 +211,21 @@ impl<'l> Streaming<'l> {
 
     /// The stream has lasted, or brought events: it works.
     fn settle(&mut self, now: Instant) {
-        if self
-            .settles_at
-            .is_some_and(|(at, before)| now >= at || received(self.line) > before)
-        {
-            self.settles_at = None;
+        let received = received(self.line);
+        if self.line.settle.has_settled(received, now) {
             self.line.backoff.reset();
             self.line.health.set(Part::Postgres, Condition::Up);
         }
     }
 
-    async fn tick(&mut self) -> Result<(), End> {
-        let now = Instant::now();
+    async fn tick(&mut self, now: Instant) -> Result<(), End> {
         self.settle(now);
         self.line.heartbeat.beat();
         self.turn();
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }
-        self.send_status(false).await?;
+        self.update_status(false, now).await?;
         self.remember(now);
         let Line { settings, metrics, .. } = &*self.line;
         if let Some(fault) = self.lookout.look(self.control.client(), settings, metrics, now) {
@@ -242,10 +242,9 @@ impl<'l> Streaming<'l> {
         {
             return Err(End::Lost(fault.clone()));
         }
-        // While the relay itself does not read, silence is its own doing.
         if self.pause.is_some() {
-            self.heard_at = now;
-        } else if self.confirmation.is_overdue(self.heard_at, now) {
+            self.silent_from = now;
+        } else if self.confirmation.is_overdue(self.silent_from, now) {
             return Err(self.lost(&PostgresError::TimedOut {
                 what: "a sign of life from the server",
                 timeout_ms: self.line.settings.postgres.wal_sender_timeout_ms,
@@ -254,13 +253,16 @@ impl<'l> Streaming<'l> {
         Ok(())
     }
 
-    async fn send_status(&mut self, asked: bool) -> Result<(), End> {
+    pub(super) async fn send_status(&mut self, asked: bool) -> Result<(), End> {
+        self.update_status(asked, Instant::now()).await
+    }
+
+    async fn update_status(&mut self, asked: bool, now: Instant) -> Result<(), End> {
         let Some((_, pipeline)) = &mut self.line.pipeline else {
             return Ok(());
         };
         let progress = pipeline.progress();
-        let now = Instant::now();
-        if let Some(status) = self.confirmation.due(progress, asked, self.heard_at, now) {
+        if let Some(status) = self.confirmation.due(progress, asked, self.silent_from, now) {
             self.stream
                 .send_status(status)
                 .await
@@ -280,7 +282,8 @@ impl<'l> Streaming<'l> {
         let Some((_, pipeline)) = &self.line.pipeline else {
             return;
         };
-        let confirmed = self.confirmation.confirmed().min(pipeline.ledger().acknowledged_end());
+        // Of events only: on PostgreSQL 14 the row's own transaction comes back as an empty one.
+        let confirmed = self.confirmation.confirmed().min(pipeline.newest_event_end());
         if self.advisory.is_due(confirmed, now) {
             let write = self.advisory.write(self.control.client(), confirmed, false, now);
             tokio::spawn(async move {
@@ -330,10 +333,16 @@ impl<'l> Streaming<'l> {
     fn control_frame(&mut self, frame: BytesMut) -> Result<(), End> {
         match interrupt::read(frame) {
             Interrupt::Notice(notice) => {
-                if let Some(fault) = notice_fault(&notice, &self.line.settings.postgres) {
-                    return Err(End::Lost(fault));
+                let now = Instant::now();
+                match notice_fault(&notice, &self.line.settings.postgres) {
+                    Some(fault) if fault.kind == FaultKind::Transient => {
+                        let received = received(self.line);
+                        self.line.settle.doubt(received, now);
+                        self.line.health.set(Part::Postgres, Condition::Down(fault));
+                    }
+                    Some(fault) => return Err(End::Lost(fault)),
+                    None => self.notices.log(notice, now),
                 }
-                self.notices.log(notice, Instant::now());
                 Ok(())
             }
             Interrupt::Parameter => Ok(()),
@@ -341,34 +350,19 @@ impl<'l> Streaming<'l> {
         }
     }
 
-    fn lost(&self, error: &PostgresError) -> End {
-        End::Lost(fault(error, &self.line.settings.postgres))
+    /// How long the drain may still take.
+    pub(super) fn drain_left(&self) -> Duration {
+        let until = self.drain_until.unwrap_or_else(Instant::now);
+        until.saturating_duration_since(Instant::now())
     }
 
-    /// Confirms the last commit, ends the stream so that the server has surely read it, and notes the clean stop.
-    async fn say_goodbye(mut self) -> End {
-        if let Err(end) = self.send_status(true).await {
-            return end;
-        }
-        let confirmed = self.confirmation.confirmed();
-        let finished = tokio::time::timeout(GOODBYE_TIMEOUT, self.stream.finish()).await;
-        let finished = finished.unwrap_or(Err(PostgresError::TimedOut {
-            what: "ending the stream",
-            timeout_ms: GOODBYE_TIMEOUT_MS,
-        }));
-        if let Err(error) = finished {
-            tracing::warn!("the stream did not end cleanly; what was confirmed last may repeat: {error}");
-            return End::Undrained;
-        }
-        let write = self
-            .advisory
-            .write(self.control.client(), confirmed, true, Instant::now());
-        match tokio::time::timeout(GOODBYE_TIMEOUT, write).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!("the clean stop could not be noted: {error}"),
-            Err(_) => tracing::warn!("the clean stop could not be noted in time"),
-        }
-        End::Drained
+    /// Nothing speaks against the connection being whole.
+    pub(super) fn can_still_confirm(&self) -> bool {
+        !self.confirmation.is_overdue(self.silent_from, Instant::now())
+    }
+
+    fn lost(&self, error: &PostgresError) -> End {
+        End::Lost(fault(error, &self.line.settings.postgres))
     }
 }
 

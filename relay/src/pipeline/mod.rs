@@ -54,6 +54,7 @@ pub struct Pipeline {
     keepalive: Lsn,
     flushed: Lsn,
     newest_commit_received_at: Option<Timestamp>,
+    newest_event_end: Lsn,
     counts: Counts,
 }
 
@@ -78,6 +79,7 @@ impl Pipeline {
             keepalive: Lsn::ZERO,
             flushed: Lsn::ZERO,
             newest_commit_received_at: None,
+            newest_event_end: Lsn::ZERO,
             counts: Counts::default(),
         }
     }
@@ -250,6 +252,7 @@ impl Pipeline {
         self.received = self.received.max(position.end_lsn());
         if transaction.next_ordinal > 0 {
             self.newest_commit_received_at = Some(transaction.committed_at);
+            self.newest_event_end = self.newest_event_end.max(position.end_lsn());
         }
         Ok(())
     }
@@ -298,6 +301,11 @@ impl Pipeline {
     /// Counts since the pipeline was made.
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// End of the newest transaction with events that was received whole; 0/0 before the first.
+    pub const fn newest_event_end(&self) -> Lsn {
+        self.newest_event_end
     }
 
     /// When the newest transaction that was received whole committed.

@@ -53,17 +53,25 @@ impl AdvisoryRow {
 pub struct Advisory {
     slot: String,
     identity: Identity,
-    written: Option<(Instant, Lsn)>,
+    written: (Instant, Lsn),
 }
 
 impl Advisory {
-    /// For one slot of one server.
-    pub const fn new(slot: String, identity: Identity) -> Self {
+    /// For one slot of one server, whose row was written now by [`Advisory::begin`].
+    pub const fn new(slot: String, identity: Identity, now: Instant) -> Self {
         Self {
             slot,
             identity,
-            written: None,
+            written: (now, Lsn::ZERO),
         }
+    }
+
+    /// Writes that a relay begins on the slot. From then on a missing row means that somebody had it forgotten.
+    ///
+    /// # Errors
+    /// The statement failed: without a memory, a restored server could not be told from the old one.
+    pub async fn begin(client: &Client, slot: &str, identity: &Identity) -> Result<(), PostgresError> {
+        write(client, slot, identity, Lsn::ZERO, false).await
     }
 
     /// Reads the row; `None` when the slot never had a relay.
@@ -102,8 +110,8 @@ impl Advisory {
 
     /// Whether a write is due: something new was confirmed, and the last write is long enough ago.
     pub fn is_due(&self, confirmed: Lsn, now: Instant) -> bool {
-        self.written
-            .is_none_or(|(at, lsn)| lsn < confirmed && now.duration_since(at) >= WRITE_INTERVAL)
+        let (at, lsn) = self.written;
+        lsn < confirmed && now.duration_since(at) >= WRITE_INTERVAL
     }
 
     /// Writes the row.
@@ -114,7 +122,7 @@ impl Advisory {
         clean_stop: bool,
         now: Instant,
     ) -> impl Future<Output = Result<(), PostgresError>> + use<> {
-        self.written = Some((now, confirmed));
+        self.written = (now, confirmed);
         let client = Arc::clone(client);
         let (slot, identity) = (self.slot.clone(), self.identity.clone());
         async move { write(&client, &slot, &identity, confirmed, clean_stop).await }

@@ -38,10 +38,7 @@ impl CheckedSlot {
         let postgres = &settings.postgres;
         let failed = |error: PostgresError| policy::fault(&error, postgres);
         check_wal_level(client).await.map_err(failed)??;
-        check_not_synchronous(client, &postgres.application_name)
-            .await
-            .map_err(failed)??;
-        check_publication(client, settings).await?;
+        check_surroundings(client, settings).await?;
         let slot = SlotState::look(client, &postgres.slot, &postgres.database).await;
         slot.map_err(failed)?.must_be_free(&postgres.slot)?;
         Ok(Self {
@@ -49,6 +46,16 @@ impl CheckedSlot {
             publication: postgres.publication.clone(),
         })
     }
+}
+
+/// Checks what can change under a running stream: whether commits wait for the relay, and the publication.
+///
+/// # Errors
+/// The first thing that is not as it must be.
+pub async fn check_surroundings(client: &Client, settings: &Settings) -> Result<(), Fault> {
+    let checked = check_not_synchronous(client, &settings.postgres.application_name).await;
+    checked.map_err(|error| policy::fault(&error, &settings.postgres))??;
+    check_publication(client, settings).await
 }
 
 async fn show(client: &Client, parameter: &str) -> Result<String, PostgresError> {
@@ -74,9 +81,8 @@ async fn check_wal_level(client: &Client) -> Result<Result<(), Fault>, PostgresE
 /// A synchronous standby makes every commit of the cluster wait for Kafka.
 async fn check_not_synchronous(client: &Client, application_name: &str) -> Result<Result<(), Fault>, PostgresError> {
     let names = show(client, "synchronous_standby_names").await?;
-    let listed = names.split(['(', ')', ',', ' ']).map(|name| name.trim_matches('"'));
-    let is_synchronous = listed
-        .into_iter()
+    let is_synchronous = standby_names(&names)
+        .iter()
         .any(|name| name == "*" || name.eq_ignore_ascii_case(application_name));
     Ok(if is_synchronous {
         Err(Fault::environment(
@@ -90,6 +96,20 @@ async fn check_not_synchronous(client: &Client, application_name: &str) -> Resul
     } else {
         Ok(())
     })
+}
+
+/// The words of a `synchronous_standby_names`; a name in double quotes may hold anything.
+fn standby_names(list: &str) -> Vec<String> {
+    let mut names = vec![String::new()];
+    let mut is_quoted = false;
+    for character in list.chars() {
+        match character {
+            '"' => is_quoted = !is_quoted,
+            '(' | ')' | ',' | ' ' if !is_quoted => names.push(String::new()),
+            other => names.last_mut().into_iter().for_each(|name| name.push(other)),
+        }
+    }
+    names
 }
 
 /// Compares the server with what the advisory row remembers: a server that was restored or that lags behind the one
@@ -135,4 +155,18 @@ pub(super) async fn check_identity(
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standby_name_in_quotes_may_hold_what_separates_others() {
+        let names = standby_names("FIRST 2 (s1, \"my relay\", \"a,(b)\")");
+        for name in ["s1", "my relay", "a,(b)"] {
+            assert!(names.iter().any(|found| found == name), "{name:?} in {names:?}");
+        }
+        assert!(standby_names("ANY 1 (*)").iter().any(|name| name == "*"));
+    }
 }

@@ -83,6 +83,11 @@ impl Control {
         Arc::into_inner(self.client)
     }
 
+    /// Whether the connection has not ended.
+    pub const fn is_open(&self) -> bool {
+        self.ended.is_some()
+    }
+
     /// Waits for the end of the connection, once; then for ever. A fast shutdown ends it at once, while the walsender
     /// waits for the relay.
     pub async fn ended(&mut self) -> PostgresError {
@@ -197,8 +202,9 @@ impl TlsStream for Guarded<Socket> {
 /// # Errors
 /// The statement failed.
 pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<(), PostgresError> {
-    if let Some(figures) = slot_figures(client, slot).await? {
-        metrics.show_slot(&figures);
+    match slot_figures(client, slot).await? {
+        Some(figures) => metrics.show_slot(&figures),
+        None => metrics.forget_slot(),
     }
     Ok(())
 }

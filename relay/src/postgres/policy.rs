@@ -156,19 +156,18 @@ fn jammed(settings: &PostgresSettings, message: String) -> Fault {
     )
 }
 
-/// A notice that means that rows are being skipped (PostgreSQL 18). Others are `None`.
+/// A notice that means that no events come: rows are being skipped (PostgreSQL 18), or, transient, held back. Others are
+/// `None`.
 pub fn notice_fault(notice: &ServerError, settings: &PostgresSettings) -> Option<Fault> {
-    (notice.routine.as_deref() == Some("LoadPublications")).then(|| {
-        Fault::environment(
-            "publication_missing",
-            format!("PostgreSQL skips rows: {notice}"),
-            format!(
-                "create publication {} again with `outbox-relay migrate`; rows written while it was missing are \
-                     not in the stream: look for them in the outbox table",
-                settings.publication
-            ),
-        )
-    })
+    match notice.routine.as_deref()? {
+        "LoadPublications" => Some(jammed(settings, format!("PostgreSQL skips rows: {notice}"))),
+        "StandbySlotsHaveCaughtup" => Some(Fault::transient(
+            "waiting_for_standby",
+            format!("PostgreSQL holds events back until a standby has them: {notice}"),
+            "bring the standby back, or take its slot out of synchronized_standby_slots",
+        )),
+        _ => None,
+    }
 }
 
 /// Where the server is, for messages.

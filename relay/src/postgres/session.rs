@@ -72,6 +72,10 @@ async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Met
             check_identity(&mut replication, &identity, remembered, settings).await?;
         }
     }
+    refuse_stranger(&identity, known.as_ref(), remembered.as_ref())?;
+    Advisory::begin(control.client(), &postgres.slot, &identity)
+        .await
+        .map_err(failed)?;
     Ok(Session {
         control,
         identity,
@@ -79,6 +83,25 @@ async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Met
         replication,
         slot,
     })
+}
+
+/// A cluster without a memory of this slot may be one whose memory was forgotten, but not another one than before.
+fn refuse_stranger(
+    identity: &Identity,
+    known: Option<&AdvisoryRow>,
+    remembered: Option<&Remembered>,
+) -> Result<(), Fault> {
+    match (known, remembered) {
+        (None, Some(before)) if before.system_identifier != identity.system_identifier => {
+            let (now, before) = (identity.system_identifier, before.system_identifier);
+            Err(Fault::environment(
+                "server_replaced",
+                format!("this is another PostgreSQL cluster: system identifier {now}, before it was {before}"),
+                "find out which server this is; if it is meant, restart the relay",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Session {

@@ -33,20 +33,19 @@ pub enum SlotState {
 pub struct SlotHolder {
     /// Process of the server.
     pub pid: i32,
-    /// Whom it works for.
-    pub application_name: String,
-    /// From where.
-    pub client: String,
+    /// The role that it is logged in as.
+    pub role: String,
+    /// Whom it works for, and from where; `None` where this role may not see it.
+    pub client: Option<String>,
 }
 
 impl fmt::Display for SlotHolder {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pid,
-            application_name,
-            client,
-        } = self;
-        write!(out, "{application_name} from {client}, server process {pid}")
+        let Self { pid, role, client } = self;
+        match client {
+            Some(client) => write!(out, "{client}, role {role}, server process {pid}"),
+            None => write!(out, "role {role}, server process {pid}"),
+        }
     }
 }
 
@@ -59,8 +58,7 @@ impl SlotState {
         // The reason of a loss has a column of its own from PostgreSQL 17 on.
         let statement = "SELECT coalesce(slot.plugin::text, ''), coalesce(slot.database::text, ''),
                     coalesce(slot.wal_status, ''), coalesce(to_jsonb(slot) ->> 'invalidation_reason', ''),
-                    slot.active_pid, coalesce(holder.application_name, ''),
-                    coalesce(host(holder.client_addr), 'the same machine')
+                    slot.active_pid, holder.usename::text, holder.application_name, host(holder.client_addr)
              FROM pg_replication_slots AS slot LEFT JOIN pg_stat_activity AS holder ON holder.pid = slot.active_pid
              WHERE slot.slot_name = $1";
         let row = client.query_opt(statement, &[&slot]).await?;
@@ -84,8 +82,8 @@ impl SlotState {
             None => Self::Free,
             Some(pid) => Self::InUse(SlotHolder {
                 pid,
-                application_name: row.try_get(5)?,
-                client: row.try_get(6)?,
+                role: row.try_get::<_, Option<String>>(5)?.unwrap_or_default(),
+                client: client(row.try_get(6)?, row.try_get(7)?),
             }),
         })
     }
@@ -117,6 +115,15 @@ impl SlotState {
             )),
         }
     }
+}
+
+/// Sessions of other roles hide both; a unix socket has no address.
+fn client(application_name: Option<&str>, address: Option<&str>) -> Option<String> {
+    let application_name = application_name?;
+    Some(format!(
+        "{application_name} from {}",
+        address.unwrap_or("a unix socket")
+    ))
 }
 
 /// Why a slot was invalidated, by the name that the server has for it.

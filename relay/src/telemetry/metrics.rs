@@ -136,7 +136,7 @@ impl Default for Metrics {
             "outbox_relay_commit_to_ack_seconds",
             "From the commit in PostgreSQL to the acknowledgement of the transaction's last record by Kafka.",
         );
-        Self {
+        let metrics = Self {
             phase: make.gauges(
                 "up_phase",
                 "1 for the phase the relay is in, 0 for the others.",
@@ -192,7 +192,9 @@ impl Default for Metrics {
             ),
             slot_active: make.gauge("slot_active", "1 while a walsender uses the slot."),
             registry: make.0,
-        }
+        };
+        metrics.forget_slot();
+        metrics
     }
 }
 
@@ -205,6 +207,15 @@ impl Maker {
 }
 
 impl Metrics {
+    /// Nothing is known of the slot: a zero would be a figure.
+    pub fn forget_slot(&self) {
+        for gauge in [&self.slot_lag, &self.slot_retained_wal, &self.slot_safe_wal_size] {
+            gauge.set(f64::NAN);
+        }
+        self.slot_active.set(0.0);
+        self.slot_wal_status.reset();
+    }
+
     /// Shows what the server says of the slot.
     pub fn show_slot(&self, figures: &SlotFigures) {
         self.slot_lag.set(figures.lag_bytes);

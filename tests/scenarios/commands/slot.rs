@@ -3,6 +3,7 @@
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::Writer;
 
 use super::PROMISES;
@@ -105,7 +106,8 @@ fn a_slot_in_use_is_shown_with_who_uses_it_and_dropped_only_after_the_relay_has_
         &[&scenario.name()],
     )?;
     let holder = format!(
-        "yes: shop_relay from 127.0.0.1, server process {}",
+        "yes: shop_relay from 127.0.0.1, role {}, server process {}",
+        scenario.name(),
         pid.unwrap_or_default()
     );
     slot(&scenario, &["show"], 0, &[&holder])?;
@@ -144,7 +146,7 @@ fn a_fresh_slot_is_shown_with_its_own_position_while_a_relay_uses_it() -> Outcom
     let mut scenario = Setup::new("slot_fresh").start()?;
     let _relay = scenario.streaming_relay()?;
     let noted = "SELECT confirmed_lsn::text FROM outbox_relay.advisory";
-    outbox_relay_tests::wait::wait_for("the relay's note", || {
+    wait_for("the relay's note", || {
         let noted = scenario.database().and_then(|database| database.text(noted, &[]));
         noted
             .map_err(|failure| failure.to_string())?
@@ -171,4 +173,29 @@ fn what_the_last_relay_knew_is_shown_and_forgotten_once() -> Outcome {
     let ended = scenario.command(&["slot", "show"])?;
     ended.must(0, &[&confirmed])?;
     ended.must_not_say(&["last relay knew"])
+}
+
+/// The server would go on waiting for the transaction, and make the slot when nobody expects it any more.
+#[test]
+fn a_slot_that_took_too_long_to_make_does_not_appear_later() -> Outcome {
+    let scenario = Setup::new("slot_late").without_slot().start()?;
+    let busy = scenario.database()?;
+    busy.run("BEGIN; SELECT txid_current()")?;
+    slot(
+        &scenario,
+        &["create", "--wait-ms", "1000"],
+        1,
+        &["could not be created", "pg_stat_activity"],
+    )?;
+    let database = scenario.database()?;
+    wait_for("the server to give up", || {
+        let creating = "SELECT count(*)::text FROM pg_stat_activity WHERE usename = $1 AND query LIKE 'CREATE_REPL%'";
+        match database.text(creating, &[&scenario.name()]) {
+            Ok(Some(left)) if left == "0" => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })?;
+    busy.run("COMMIT")?;
+    let made = database.confirmed(scenario.name())?;
+    ensure(made.is_none(), || format!("the slot is at {made:?}"))
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tokio_postgres::Client;
 
-use super::{Failure, HISTORY, SCHEMA, embedded, statements};
+use super::{Failure, HISTORY, LOCK, SCHEMA, embedded, statements};
 use crate::config::Settings;
 use crate::postgres::PostgresError;
 
@@ -12,6 +12,8 @@ const OWNER: &str = "connect with --user as the owner of the database and of the
 const AGAIN: &str = "correct what it says and run migrate again; it can be run at any time";
 
 pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
+    // Replicas of an application may all migrate at their start. The lock ends with the session.
+    client.batch_execute(LOCK).await.map_err(refused)?;
     client.batch_execute(SCHEMA).await.map_err(refused)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(HISTORY);

@@ -4,17 +4,17 @@ use super::{Failure, Login, Slot};
 use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, check_publication};
 
 /// Creating a slot waits for every transaction that is running.
-const CREATE_WAIT_MS: u64 = 120_000;
+pub(super) const WAIT_MS: u64 = 120_000;
 const NOT_IN_THIS_STATE: &str = "55000";
 const DUPLICATE_OBJECT: &str = "42710";
 
 impl Slot<'_> {
-    pub(super) async fn create(&self) -> Result<(), Failure> {
+    pub(super) async fn create(&self, wait_ms: u64) -> Result<(), Failure> {
         // A slot made before its publication could never decode what was written in between.
         check_publication(self.control.client(), self.settings).await?;
         let state = self.look().await?;
         match state {
-            SlotState::Missing => self.make().await,
+            SlotState::Missing => self.make(wait_ms).await,
             SlotState::Lost { .. } | SlotState::Foreign { .. } => Ok(state.must_be_free(self.name())?),
             SlotState::Free | SlotState::InUse(_) => {
                 self.leave();
@@ -27,7 +27,7 @@ impl Slot<'_> {
         println!("slot {} exists already and is left as it is", self.name());
     }
 
-    async fn make(&self) -> Result<(), Failure> {
+    async fn make(&self, wait_ms: u64) -> Result<(), Failure> {
         let postgres = &self.settings.postgres;
         let refused = |error| Login::Configured.refused(&error, postgres);
         let connected = ReplicationConnection::connect(postgres, self.control.host()).await;
@@ -36,7 +36,7 @@ impl Slot<'_> {
             "creating slot {}; this waits for every transaction that is running",
             self.name()
         );
-        match replication.create_slot(self.name(), CREATE_WAIT_MS).await {
+        match replication.create_slot(self.name(), wait_ms).await {
             Ok(point) => {
                 let forgotten = Advisory::forget(self.control.client(), self.name()).await;
                 forgotten.map_err(|error| self.failed(&error))?;
@@ -56,11 +56,23 @@ impl Slot<'_> {
                 format!("slot {} could not be created: {error}", self.name()),
                 "ALTER SYSTEM SET wal_level = 'logical' and restart the server (Amazon RDS: rds.logical_replication = 1)",
             )),
-            Err(error @ PostgresError::TimedOut { .. }) => Err(Failure::general(
-                format!("slot {} could not be created: {error}", self.name()),
-                "look for a transaction that stays open in pg_stat_activity; end it, and try again",
-            )),
+            Err(error @ PostgresError::TimedOut { .. }) => {
+                self.give_up().await.map_err(|error| self.failed(&error))?;
+                Err(Failure::general(
+                    format!("slot {} could not be created: {error}", self.name()),
+                    "look for a transaction that stays open in pg_stat_activity; end it, and try again",
+                ))
+            }
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// The server would go on waiting, and make the slot long after the command has ended.
+    async fn give_up(&self) -> Result<(), PostgresError> {
+        let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE usename = current_user AND application_name = $1 AND query LIKE 'CREATE_REPLICATION_SLOT \"' || $2 || '\" %'";
+        let (client, application_name) = (self.control.client(), &self.settings.postgres.application_name);
+        client.execute(statement, &[application_name, &self.name()]).await?;
+        Ok(())
     }
 }

@@ -17,7 +17,11 @@ use crate::postgres::{Control, PostgresError, SlotState, fault};
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(super) enum Command {
     /// Make the slot: events committed from now on will be published
-    Create,
+    Create {
+        /// How long transactions that are running now are waited for
+        #[arg(long, value_name = "MS", default_value_t = create::WAIT_MS)]
+        wait_ms: u64,
+    },
     /// Show the slot, who uses it, and what the last relay on it knew
     Show,
     /// Drop the slot: what was not published is then only in the outbox table
@@ -35,7 +39,7 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
         let control = Login::Configured.connect(&settings.postgres, "slot").await?;
         let slot = Slot { settings, control };
         match command {
-            Command::Create => slot.create().await,
+            Command::Create { wait_ms } => slot.create(wait_ms).await,
             Command::Show => slot.show().await,
             Command::Drop { yes } => slot.drop_slot(yes).await,
             Command::Forget => slot.forget().await,
