@@ -5,7 +5,7 @@ use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
 /// Two of them take longer to stream than a clean stop may take.
-const LARGE_ROWS: usize = 150_000;
+const LARGE_ROWS: usize = 100_000;
 
 /// The server is in the middle of the next transaction when the relay leaves, and reads no replies while it can send.
 #[test]

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use exit::Failure;
 
-use crate::config::{Loaded, Sources, load};
+use crate::config::{Loaded, Sources, listen, load};
 
 /// Wide enough for every line below, and as wide as a terminal surely is.
 const WIDTH: usize = 80;
@@ -104,13 +104,18 @@ enum Command {
 /// Why it could not, with the exit code that belongs to it.
 pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     let SourceFlags { config, set } = command_line.sources;
-    let loaded = load(&Sources::of_process(config, set)).map_err(|errors| Failure::configuration(&errors))?;
+    let sources = Sources::of_process(config, set);
+    let refused = |errors| Failure::configuration(&errors);
+    if let Command::Healthcheck = command_line.command {
+        return healthcheck::healthcheck(listen(&sources).map_err(refused)?);
+    }
+    let loaded = load(&sources).map_err(refused)?;
     let Loaded { settings, .. } = &loaded;
     match command_line.command {
         Command::Run => run::run(loaded.settings),
         Command::Migrate(arguments) => migrate::migrate(settings, &arguments),
         Command::Slot(command) => slot::slot(settings, command),
-        Command::Healthcheck => healthcheck::healthcheck(settings.admin.listen),
+        Command::Healthcheck => unreachable!("it was done above"),
         Command::Config { json } => {
             print!("{}", config::run(&loaded, json));
             Ok(())

@@ -29,6 +29,7 @@ pub mod settings;
 #[cfg(test)]
 pub(crate) mod trial;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use errors::{ConfigError, ConfigErrors};
@@ -74,6 +75,16 @@ pub struct Loaded {
     pub settings: Settings,
     /// For people: every value and where it came from, in the order of the key table.
     pub effective: Vec<Effective>,
+}
+
+/// The admin listener's address alone: whatever else is wrong, such as a secret that is being rotated, is no reason to
+/// call a running relay dead.
+pub fn listen(sources: &Sources) -> Result<SocketAddr, ConfigErrors> {
+    let given = layers::merge(sources, &mut Vec::new());
+    let mut reader = reader::Reader::new(given, Vec::new());
+    let admin = sections::admin(&mut reader);
+    let (_, errors) = reader.finish();
+    ConfigErrors::unless_empty(errors, admin.ok()).map(|admin| admin.listen)
 }
 
 /// Reads all sources and returns the settings, or everything that is wrong with them.

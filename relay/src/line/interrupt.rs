@@ -73,8 +73,8 @@ pub(super) fn owned(frame: Frame<'_>) -> BytesMut {
 pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
     let position = defect.position;
     let at = format!(
-        "at commit {}, row {}, transaction {}",
-        position.commit_lsn, position.ordinal, position.xid
+        "row {} of the transaction with xmin {}, committed at {}",
+        position.ordinal, position.xid, position.commit_lsn
     );
     match defect.cause {
         DefectCause::Refused(fault) => Fault {

@@ -228,10 +228,13 @@ pub async fn slot_figures(client: &Client, slot: &str) -> Result<Option<SlotFigu
         .await?;
     row.map(|row| {
         let confirmed: Option<&str> = row.try_get(5)?;
+        let wal_status: String = row.try_get(0)?;
+        // Of a lost slot the server gives the same as without a limit: nothing.
+        let lost = (wal_status == "lost").then_some(0.0);
         Ok(SlotFigures {
             confirmed: confirmed.and_then(|lsn| lsn.parse().ok()),
-            wal_status: row.try_get(0)?,
-            safe_wal_bytes: row.try_get(1)?,
+            wal_status,
+            safe_wal_bytes: lost.or(row.try_get(1)?),
             active: row.try_get(2)?,
             lag_bytes: row.try_get::<_, f64>(3)?.max(0.0),
             retained_wal_bytes: row.try_get::<_, f64>(4)?.max(0.0),

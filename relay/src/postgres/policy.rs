@@ -16,6 +16,14 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (PostgresError::Server(server), Some("42704")) if server.routine.as_deref() == Some("get_publication_oid") => {
             jammed(settings, message)
         }
+        (PostgresError::Control(_), Some("42501")) => Fault::environment(
+            "postgres_not_permitted",
+            message,
+            format!(
+                "log in as the relay's role, or run `outbox-relay migrate`, which gives role {} what it needs",
+                settings.user
+            ),
+        ),
         (_, Some(sqlstate)) => refusal(sqlstate, message, settings),
         (_, None) => broken(error, message, settings),
     }
@@ -149,9 +157,10 @@ fn jammed(settings: &PostgresSettings, message: String) -> Fault {
         "publication_missing",
         message,
         format!(
-            "run `outbox-relay migrate` so that publication {publication} is there again; rows written while it was \
-             missing cannot be decoded and block slot {slot}: they are in the outbox table; publish them from there, \
-             then go past them with pg_replication_slot_advance, or with `outbox-relay slot drop` and `slot create`"
+            "once publication {publication} is there again (`outbox-relay migrate`): rows written while it was missing \
+             cannot be decoded, and slot {slot} stays in front of them; make it anew (`outbox-relay slot drop --yes`, \
+             `outbox-relay slot create`), then publish again from the outbox table what is missing: docs/RECOVERY.md \
+             says how"
         ),
     )
 }

@@ -31,7 +31,7 @@ async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result
                 "publication {name} does not exist in database {}",
                 settings.postgres.database
             ),
-            "run `outbox-relay migrate`; the publication must be there before the slot",
+            "correct postgres.database, or run `outbox-relay migrate`; the publication must be there before the slot",
         )));
     };
     if !publication.try_get::<_, bool>(0)? {

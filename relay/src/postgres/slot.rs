@@ -110,8 +110,8 @@ impl SlotState {
             Self::Lost { why } => Err(Fault::environment(
                 "slot_lost",
                 format!("replication slot {slot} is lost: {why}"),
-                "events since its last position are only in the outbox table now; publish them from there, then run \
-                 `outbox-relay slot drop` and `outbox-relay slot create`",
+                "in this order: `outbox-relay slot drop --yes`, `outbox-relay slot create`, then publish again from the \
+                 outbox table what is missing; docs/RECOVERY.md says how. In another order, events are missed",
             )),
         }
     }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use outbox_relay_tests::database::Database;
+use std::collections::BTreeSet;
+
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::history::History;
 use outbox_relay_tests::scenario::Scenario;
@@ -44,6 +46,39 @@ fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
     writer.write(10)?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
+}
+
+/// As docs/RECOVERY.md says, by its own statements.
+#[test]
+fn rows_that_only_the_table_has_arrive_when_they_are_written_once_more() -> Outcome {
+    const SINCE: &str = "2026-11-22 03:00+00";
+    let recovery = include_str!("../../../docs/RECOVERY.md");
+    let (_, after) = recovery.split_once("```sql").unwrap_or_default();
+    let (statements, _) = after.split_once("```").unwrap_or_default();
+    ensure(statements.contains(SINCE), || {
+        "the document has no such time".to_owned()
+    })?;
+
+    let mut scenario = Setup::new("again").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(20)?;
+    for command in [["slot", "drop", "--yes"].as_slice(), &["slot", "create"]] {
+        let ended = scenario.command(command)?;
+        ensure(ended.code == Some(0), || format!("{ended:?}"))?;
+    }
+    writer.write(10)?;
+    let _relay = scenario.streaming_relay()?;
+    scenario.database()?.run(&statements.replace(SINCE, "-infinity"))?;
+    let ids = scenario.database()?.rows("SELECT id::text FROM public.outbox", &[])?;
+    let wanted: BTreeSet<String> = ids.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    ensure(wanted.len() == 30, || format!("{} rows", wanted.len()))?;
+    scenario.wait_until_confirmed()?;
+    let records = scenario.records()?;
+    let found: BTreeSet<String> = records
+        .iter()
+        .filter_map(|record| record.header("id").map(str::to_owned))
+        .collect();
+    ensure(found == wanted, || format!("{found:?} instead of {wanted:?}"))
 }
 
 /// What the relay had taken before is in its memory, and arrives although the slot is gone.

@@ -40,6 +40,9 @@ fn a_relay_without_its_servers_is_healthy() -> Outcome {
     scenario.settings.set("postgres.port", free_port()?);
     let mut without_both = scenario.relay()?;
     without_both.wait_for_fault("postgres_unreachable")?;
+    is_healthy(&mut scenario, &without_both, 0, &["live"])?;
+    // As while it is being rotated.
+    std::fs::remove_file(scenario.file("password"))?;
     is_healthy(&mut scenario, &without_both, 0, &["live"])
 }
 

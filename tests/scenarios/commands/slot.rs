@@ -134,8 +134,14 @@ fn a_lost_slot_is_not_taken_for_one_that_exists_and_can_be_dropped_and_made_anew
         database.rows("SELECT pg_switch_wal()", &[])?;
     }
     database.run("CHECKPOINT")?;
-    slot(&scenario, &["create"], 1, &["is lost", "`outbox-relay slot drop`"])?;
-    slot(&scenario, &["show"], 0, &["wal_status:      lost"])?;
+    slot(
+        &scenario,
+        &["create"],
+        1,
+        &["is lost", "`outbox-relay slot drop --yes`"],
+    )?;
+    let shown = ["wal_status:      lost", "at risk after:   0 bytes", "docs/RECOVERY.md"];
+    slot(&scenario, &["show"], 1, &shown)?;
     slot(&scenario, &["drop", "--yes"], 0, &["is dropped"])?;
     slot(&scenario, &["create"], 0, &["starts at"])
 }

@@ -33,7 +33,8 @@ impl Slot<'_> {
         let connected = ReplicationConnection::connect(postgres, self.control.host()).await;
         let mut replication = connected.map_err(refused)?;
         eprintln!(
-            "creating slot {}; this waits for every transaction that is running",
+            "creating slot {}; this waits for every transaction that is running: SELECT pid, xact_start, query FROM \
+             pg_stat_activity WHERE backend_xid IS NOT NULL",
             self.name()
         );
         match replication.create_slot(self.name(), wait_ms).await {

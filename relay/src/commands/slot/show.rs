@@ -17,6 +17,9 @@ impl Slot<'_> {
         let figures = slot_figures(client, name).await.map_err(failed)?;
         let gone = || Failure::general(format!("slot {name} was dropped meanwhile"), "look again");
         print!("{}", describe(name, &state, &figures.ok_or_else(gone)?));
+        if let SlotState::Lost { .. } = state {
+            state.must_be_free(name)?;
+        }
         if let Some(known) = Advisory::read(client, name).await.map_err(failed)? {
             print!("{}", remember(&known));
         }
@@ -48,7 +51,7 @@ fn describe(name: &str, state: &SlotState, figures: &SlotFigures) -> String {
 
 fn remember(known: &AdvisoryRow) -> String {
     let confirmed = match known.remembered.confirmed {
-        Lsn::ZERO => "that nothing was confirmed yet".to_owned(),
+        Lsn::ZERO => "nothing of the position yet".to_owned(),
         lsn => format!("at least {lsn} was confirmed"),
     };
     format!(

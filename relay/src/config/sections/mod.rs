@@ -7,7 +7,12 @@ mod process;
 mod tls;
 
 use super::reader::{Noted, Reader};
-use super::settings::Settings;
+use super::settings::{AdminSettings, Settings};
+
+/// The admin listener alone.
+pub(super) fn admin(reader: &mut Reader) -> Result<AdminSettings, Noted> {
+    process::admin(reader)
+}
 
 /// All settings, unless an error was noted. Every section is read before the first `?`.
 pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
