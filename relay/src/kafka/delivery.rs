@@ -134,7 +134,7 @@ impl Delivery {
         self.reports.take(&mut taken);
         self.acknowledge(pipeline, &taken, now);
         let failed = std::mem::take(&mut taken.failed);
-        if let (true, State::Flowing(outlet)) = (taken.is_fatal, &mut self.state) {
+        if let (true, State::Flowing(outlet)) = (taken.has_erred, &mut self.state) {
             outlet.look_for_fatal_error();
         }
         self.container = taken;

@@ -74,7 +74,7 @@ impl Outlet {
         self.is_fatal
     }
 
-    /// A producer reported a fatal error. It may have been the one before this: reports outlive their producer.
+    /// A producer reported an error. It may have been the one before this: reports outlive their producer.
     pub(super) fn look_for_fatal_error(&mut self) {
         self.is_fatal |= self.producer.fatal_error().is_some();
     }

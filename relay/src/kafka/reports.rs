@@ -50,8 +50,8 @@ impl Failed {
 pub(super) struct Taken {
     pub(super) acknowledged: Vec<(Ticket, Timestamp)>,
     pub(super) failed: Vec<Failed>,
-    /// The producer is beyond repair.
-    pub(super) is_fatal: bool,
+    /// The producer has said that something is wrong; it may be beyond repair.
+    pub(super) has_erred: bool,
     /// Topics and the number of their partitions.
     pub(super) counted: Vec<(TopicName, usize)>,
 }
@@ -86,7 +86,7 @@ impl Reports {
         container.acknowledged.clear();
         container.failed.clear();
         container.counted.clear();
-        container.is_fatal = false;
+        container.has_erred = false;
         std::mem::swap(&mut *self.lock(), container);
     }
 
@@ -165,7 +165,7 @@ impl Reports {
 
 impl Taken {
     fn is_reached(&self, acknowledged: usize) -> bool {
-        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty() || self.is_fatal
+        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty() || self.has_erred
     }
 }
 
@@ -180,9 +180,8 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.0.push(|taken| taken.is_fatal = true);
-        }
+        // The event carries the reason of a fatal error, not that it is fatal: whoever takes this asks the producer.
+        self.0.push(|taken| taken.has_erred = true);
         if let Some(fault) = policy::broker_fault(error.rdkafka_error_code(), reason) {
             self.0.brokers_lost(fault);
         }
@@ -205,7 +204,6 @@ impl ProducerContext for Callbacks {
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 let record = message.detach();
-                debug_assert_eq!(record.topic(), message.topic());
                 self.0.push(|taken| {
                     taken.failed.push(Failed {
                         ticket,
