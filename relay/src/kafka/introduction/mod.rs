@@ -137,15 +137,19 @@ impl Introductions {
 
     /// The topic has so many partitions. A partition keeps its number when others are added.
     pub(super) fn counted(&mut self, topic: &TopicName, count: usize, now: Instant) {
+        if count == 0 {
+            self.is_gone(topic);
+            return;
+        }
         let Some(known) = self.topics.get_mut(topic) else {
             return;
         };
         known.count_at = now + COUNTED_FOR;
         let mut partitions = match &mut known.partitions {
-            Partitions::Counted { partitions, .. } if partitions.len() == count => return,
-            Partitions::Counted { partitions, .. } if partitions.len() < count => std::mem::take(partitions),
-            // Fewer than before: made anew.
-            Partitions::Counted { .. } | Partitions::Uncounted { .. } => Vec::new(),
+            // Fewer: from a broker that is behind. librdkafka goes on with the larger number too.
+            Partitions::Counted { partitions, .. } if partitions.len() >= count => return,
+            Partitions::Counted { partitions, .. } => std::mem::take(partitions),
+            Partitions::Uncounted { .. } => Vec::new(),
         };
         partitions.resize(count, Partition::Unknown);
         if let Partitions::Uncounted {
@@ -157,6 +161,19 @@ impl Introductions {
         }
         known.partitions = counted(partitions);
         self.known = None;
+    }
+
+    /// When a topic of this name is there again, it is another one, and none of its partitions knows anybody. Who is
+    /// under way stays so.
+    fn is_gone(&mut self, topic: &TopicName) {
+        self.known = None;
+        let Some(known) = self.topics.get_mut(topic) else {
+            return;
+        };
+        known.forget();
+        if !known.is_waiting() {
+            self.topics.remove(topic);
+        }
     }
 
     /// A record is acknowledged.
@@ -192,8 +209,19 @@ impl Introductions {
             return Vec::new();
         }
         self.count_due = now + COUNT_AGAIN_AFTER;
-        let due = self.topics.iter_mut().filter(|(_, topic)| now >= topic.count_at);
-        due.take(COUNTS_MAX)
+        self.most_overdue(now)
+    }
+
+    /// Those that are not counted yet come first: their records wait for it.
+    fn most_overdue(&mut self, now: Instant) -> Vec<TopicName> {
+        let mut due: Vec<_> = self
+            .topics
+            .iter_mut()
+            .filter(|(_, topic)| now >= topic.count_at)
+            .collect();
+        due.sort_unstable_by_key(|(_, topic)| (topic.is_counted(), topic.count_at));
+        let first = due.into_iter().take(COUNTS_MAX);
+        first
             .map(|(name, topic)| {
                 topic.count_at = now + COUNT_AGAIN_AFTER;
                 name.clone()
@@ -204,15 +232,32 @@ impl Introductions {
     /// Nobody is known any more; who is under way stays so.
     fn forget(&mut self) {
         self.known = None;
-        for topic in self.topics.values_mut() {
-            if let Partitions::Counted { partitions, .. } = &mut topic.partitions {
-                for partition in &mut *partitions {
-                    if *partition == Partition::Known {
-                        *partition = Partition::Unknown;
-                    }
+        self.topics.values_mut().for_each(Topic::forget);
+    }
+}
+
+impl Topic {
+    fn forget(&mut self) {
+        if let Partitions::Counted { partitions, .. } = &mut self.partitions {
+            for partition in &mut *partitions {
+                if *partition == Partition::Known {
+                    *partition = Partition::Unknown;
                 }
-                topic.partitions = counted(std::mem::take(partitions));
             }
+            self.partitions = counted(std::mem::take(partitions));
+        }
+    }
+
+    const fn is_counted(&self) -> bool {
+        matches!(self.partitions, Partitions::Counted { .. })
+    }
+
+    fn is_waiting(&self) -> bool {
+        match &self.partitions {
+            Partitions::Uncounted { under_way } => under_way.is_some(),
+            Partitions::Counted { partitions, .. } => partitions
+                .iter()
+                .any(|partition| matches!(partition, Partition::Waiting(_))),
         }
     }
 }

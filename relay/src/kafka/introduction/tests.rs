@@ -132,3 +132,62 @@ fn a_record_without_a_key_never_waits() {
     known.sent(&topic, Some(SAME[0]), ticket(1));
     assert_eq!(known.verdict(&topic, None), Verdict::Send);
 }
+
+#[test]
+fn a_topic_that_was_gone_is_another_one_when_it_is_back() {
+    let (mut known, topic, now) = introduced();
+    known.counted(&topic, 0, now);
+    assert_eq!(known.verdict(&topic, Some(SAME[0])), Verdict::SendAndCount);
+    known.sent(&topic, Some(SAME[0]), ticket(4));
+    known.counted(&topic, 2, now);
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Wait);
+}
+
+#[test]
+fn who_is_under_way_to_a_topic_that_is_gone_is_still_waited_for() {
+    let (mut known, topic, now) = introduced();
+    known.renew(now + INTRODUCED_FOR);
+    known.sent(&topic, Some(SAME[0]), ticket(4));
+    known.counted(&topic, 0, now);
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Wait);
+    known.sent(&topic, Some(other()), ticket(5));
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Wait);
+    known.acknowledged(ticket(4));
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Send);
+}
+
+#[test]
+fn fewer_partitions_than_before_change_nothing() {
+    let (mut known, topic, now) = introduced();
+    known.renew(now + INTRODUCED_FOR);
+    known.sent(&topic, Some(SAME[0]), ticket(4));
+    known.counted(&topic, 1, now);
+    assert_eq!(known.verdict(&topic, Some(SAME[1])), Verdict::Wait);
+    assert_eq!(known.verdict(&topic, Some(other())), Verdict::Send);
+}
+
+#[test]
+fn with_more_topics_than_can_be_counted_the_uncounted_and_then_the_most_overdue_are_first() {
+    let (mut known, _, now) = nobody_knows();
+    let names = |range: std::ops::Range<usize>| range.map(|number| format!("t{number}").parse::<TopicName>().unwrap());
+    for (number, topic) in names(0..3 * COUNTS_MAX).enumerate() {
+        known.sent(&topic, Some(SAME[0]), ticket(number as u64));
+        let counted_at = now + Duration::from_millis(number as u64);
+        if number < 2 * COUNTS_MAX {
+            known.counted(&topic, 1, counted_at);
+        }
+    }
+    let mut at = now + 2 * COUNTED_FOR;
+    for range in [
+        2 * COUNTS_MAX..3 * COUNTS_MAX,
+        0..COUNTS_MAX,
+        COUNTS_MAX..2 * COUNTS_MAX,
+    ] {
+        let due: std::collections::HashSet<_> = known.renew(at).into_iter().collect();
+        assert_eq!(due, names(range).collect());
+        for topic in due {
+            known.counted(&topic, 1, at);
+        }
+        at += COUNT_AGAIN_AFTER;
+    }
+}
