@@ -1,6 +1,7 @@
 //! librdkafka's properties: ours, the operator's, and those that carry a promise, in this order.
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use secrecy::ExposeSecret;
 
 use crate::config::{KafkaSettings, PipelineSettings, SecretError};
@@ -13,6 +14,9 @@ pub(super) enum Batching {
     /// One record a batch: a broker's refusal then speaks of that record alone.
     Isolating,
 }
+
+/// The target of librdkafka's own lines in the log; a hint in `config::refused` names it.
+pub(super) const LOG_TARGET: &str = "outbox_relay::librdkafka";
 
 /// What the operator may change.
 const DEFAULTS: [(&str, &str); 10] = [
@@ -75,7 +79,17 @@ pub(super) fn client_config(
     config.set("queue.buffering.max.kbytes", kbytes.to_string());
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", &kafka.client_id);
+    config.set_log_level(log_level());
     Ok(config)
+}
+
+/// What librdkafka has to say at all; the log filter chooses again.
+fn log_level() -> RDKafkaLogLevel {
+    if tracing::enabled!(target: LOG_TARGET, tracing::Level::DEBUG) {
+        RDKafkaLogLevel::Debug
+    } else {
+        RDKafkaLogLevel::Error
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::policy;
+use crate::kafka::properties::LOG_TARGET;
 use crate::pipeline::Ticket;
 
 /// A record that was not delivered, with all that is needed to send it again.
@@ -176,7 +177,7 @@ pub(super) struct Callbacks(pub(super) Arc<Reports>);
 impl ClientContext for Callbacks {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // librdkafka repeats itself with every attempt. What matters of it becomes a change of state.
-        tracing::debug!(target: "outbox_relay::librdkafka", ?level, facility, "{message}");
+        tracing::debug!(target: LOG_TARGET, ?level, facility, "{message}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
