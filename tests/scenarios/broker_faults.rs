@@ -6,6 +6,7 @@ use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::verifier::Outage;
+use outbox_relay_tests::writer::Writer;
 
 /// Rows that are committed while the brokers are away.
 const MEANWHILE: usize = 500;
@@ -62,4 +63,18 @@ fn end_fault(relay: &mut Relay) -> Outcome {
     relay.wait_for_phase("streaming")?;
     let acknowledged = relay.figures()?.get("events_acked_total");
     relay.wait_for_figure("events_acked_total", |now| now > acknowledged)
+}
+
+/// Nothing was ever sent, so no delivery report and no topic tells how the brokers are.
+#[test]
+fn an_idle_relay_notices_that_the_broker_is_away_and_that_it_is_back() -> Outcome {
+    let mut scenario = Setup::new("broker_idle").private_kafka().start()?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.servers.own_kafka()?.kill(0)?;
+    relay.wait_for_fault("kafka_unreachable")?;
+    scenario.servers.own_kafka()?.start_again(0)?;
+    relay.wait_for_phase("streaming")?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.verify(&relay, &writer.into_history()).map(drop)
 }

@@ -256,6 +256,17 @@ impl Relay {
         kib.ok_or_else(|| Failure::new("no VmHWM in the process status"))
     }
 
+    /// How many of its threads have this name.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn threads(&self, name: &str) -> Outcome<usize> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        // A thread may end between the two looks.
+        let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        Ok(names.filter(|found| found.trim_end() == name).count())
+    }
+
     fn pid(&self) -> Outcome<Pid> {
         Ok(Pid::from_raw(i32::try_from(self.child.id())?))
     }

@@ -9,6 +9,7 @@ mod outlet;
 mod policy;
 mod producer;
 mod properties;
+mod questions;
 mod reports;
 mod stall;
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use outbox_decoder::{Envelope, TopicName};
 use rdkafka::ClientConfig;
@@ -12,19 +12,28 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
+use crate::kafka::questions::Questions;
 use crate::kafka::reports::{Callbacks, Reports};
 use crate::pipeline::Ticket;
 
 const POLL_MS: u64 = 100;
-const COUNTS_WAITING_MAX: usize = 64;
-const BROKER_CHECK_MS: u64 = 1000;
-const BROKER_ANSWER_MS: u64 = 3000;
 
-/// A producer. Dropping it purges what it still holds; the poll thread then ends by itself.
+/// A producer. When it is dropped its threads end by themselves, and the last of them purges what it still holds.
 pub(super) struct Producer {
+    /// Dropping the last reference flushes for up to half a second, which the loop must not wait for: the threads keep
+    /// theirs until they are told to end, and that is after this field is dropped, because fields go in this order.
     client: Arc<BaseProducer<Callbacks>>,
-    stopping: Arc<AtomicBool>,
     to_count: SyncSender<TopicName>,
+    _threads: Threads,
+}
+
+/// Tells the threads to end when it is dropped.
+struct Threads(Arc<AtomicBool>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Why librdkafka did not take a record.
@@ -43,17 +52,18 @@ impl Producer {
         let client: BaseProducer<_> = config.create_with_context(Callbacks(Arc::clone(&reports)))?;
         let client = Arc::new(client);
         let stopping = Arc::new(AtomicBool::new(false));
+        let threads = Threads(Arc::clone(&stopping));
+        let to_count = Questions::start(Arc::clone(&client), reports, Arc::clone(&stopping));
+        let to_count = to_count.map_err(|error| no_thread(&error))?;
         let polled = Arc::clone(&client);
-        let until = Arc::clone(&stopping);
-        let to_count = start_counting(Arc::clone(&client), Arc::clone(&reports))?;
         thread::Builder::new()
             .name("kafka-poll".to_owned())
-            .spawn(move || poll(&polled, &until, &reports))
+            .spawn(move || poll(&polled, &stopping))
             .map_err(|error| no_thread(&error))?;
         Ok(Self {
             client,
-            stopping,
             to_count,
+            _threads: threads,
         })
     }
 
@@ -107,59 +117,13 @@ impl Producer {
     }
 }
 
-impl Drop for Producer {
-    fn drop(&mut self) {
-        self.stopping.store(true, Ordering::Release);
-    }
-}
-
-/// Counting asks a broker and waits for it, which neither the loop nor the poll thread can afford.
-fn start_counting(
-    client: Arc<BaseProducer<Callbacks>>,
-    reports: Arc<Reports>,
-) -> Result<SyncSender<TopicName>, KafkaError> {
-    let (to_count, topics) = sync_channel::<TopicName>(COUNTS_WAITING_MAX);
-    let count = move || {
-        for topic in topics {
-            let metadata = client
-                .client()
-                .fetch_metadata(Some(topic.as_str()), Duration::from_millis(BROKER_ANSWER_MS));
-            let partitions = metadata
-                .ok()
-                .and_then(|metadata| Some(metadata.topics().first()?.partitions().len()));
-            if let Some(partitions) = partitions.filter(|&partitions| partitions > 0) {
-                reports.counted(topic, partitions);
-            }
-        }
-    };
-    thread::Builder::new()
-        .name("kafka-count".to_owned())
-        .spawn(count)
-        .map_err(|error| no_thread(&error))?;
-    Ok(to_count)
-}
-
 fn no_thread(error: &std::io::Error) -> KafkaError {
     KafkaError::ClientCreation(format!("no thread could be started: {error}"))
 }
 
-/// The thread holds the last reference: dropping a producer flushes for up to half a second, which the loop must not
-/// wait for.
-fn poll(client: &BaseProducer<Callbacks>, stopping: &AtomicBool, reports: &Reports) {
-    let mut checked: Option<Instant> = None;
+fn poll(client: &BaseProducer<Callbacks>, stopping: &AtomicBool) {
     while !stopping.load(Ordering::Acquire) {
         client.poll(Duration::from_millis(POLL_MS));
-        let due = checked.is_none_or(|checked| checked.elapsed() >= Duration::from_millis(BROKER_CHECK_MS));
-        if due && !reports.are_brokers_up() {
-            checked = Some(Instant::now());
-            match client
-                .client()
-                .fetch_metadata(None, Duration::from_millis(BROKER_ANSWER_MS))
-            {
-                Ok(_) => reports.brokers_answered(),
-                Err(_) => reports.brokers_are_silent(),
-            }
-        }
     }
 }
 
