@@ -14,6 +14,7 @@ mod fatal_errors;
 mod halted_line;
 mod ownership;
 mod postgres_faults;
+mod producers;
 mod records;
 mod relay_stops;
 mod server_identity;

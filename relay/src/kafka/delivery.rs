@@ -15,26 +15,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outbox_decoder::{Envelope, Timestamp};
-use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::fault::{Fault, FaultKind};
-use crate::kafka::outlet::{Closed, Outlet, StartError};
+use crate::kafka::blame::{Blame, cause};
+use crate::kafka::outlet::{Closed, Outlet};
 use crate::kafka::policy;
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::Batching;
+use crate::kafka::refused::{Refused, count_failure};
 use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
 use crate::kafka::stall::Stall;
+use crate::kafka::start_error::StartError;
 use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
 use crate::telemetry::{Condition, Health, Metrics, Part};
 
 /// A purge that did not bring everything back is repeated after this.
 const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// A new producer that has nothing to send counts as good after this.
-const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
 /// Why a record cannot be sent at all.
 pub type Refusal = Fault;
@@ -51,6 +51,7 @@ pub struct Delivery {
     replayed_until: Option<Timestamp>,
     /// Why the line counts as down.
     blame: Option<Blame>,
+    refused: Refused,
     stall: Stall,
     metrics: Arc<Metrics>,
     health: Health,
@@ -63,16 +64,9 @@ enum State {
         batching: Batching,
         failed: Vec<Failed>,
         until: Instant,
+        /// Why no producer could be made the last time.
+        obstacle: Option<Fault>,
     },
-}
-
-/// Something stopped the line; what has to happen until that is over.
-#[derive(Debug, Clone, Copy)]
-enum Blame {
-    /// Everything up to this record is acknowledged.
-    Record(Ticket),
-    /// Nothing was in flight: the next producer lives until then.
-    Moment(Instant),
 }
 
 /// A producer that was given up, until each of its records has come back.
@@ -106,6 +100,7 @@ impl Delivery {
             backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
             replayed_until: None,
             blame: None,
+            refused: Refused::default(),
             stall: Stall::default(),
             metrics,
             health,
@@ -161,12 +156,7 @@ impl Delivery {
     }
 
     fn note_failures(&mut self, arrived: Vec<Failed>, now: Instant) {
-        for failed in arrived.iter().filter(|failed| !policy::is_consequence(failed.code)) {
-            self.metrics
-                .publish_failures
-                .with_label_values(&[policy::error_type(failed.code)])
-                .inc();
-        }
+        self.count_failures(&arrived);
         match &mut self.state {
             State::Clearing(clearing) => clearing.failed.extend(arrived),
             State::Flowing(outlet) if arrived.is_empty() && !outlet.is_fatal() => {}
@@ -175,11 +165,18 @@ impl Delivery {
         }
     }
 
+    fn count_failures(&self, failed: &[Failed]) {
+        for failed in failed.iter().filter(|failed| !policy::is_consequence(failed.code)) {
+            count_failure(failed.code, &self.metrics);
+        }
+    }
+
     fn stop_the_line(&mut self, mut failed: Vec<Failed>, now: Instant) {
         let waiting = State::Waiting {
             batching: Batching::Full,
             failed: Vec::new(),
             until: now,
+            obstacle: None,
         };
         if let State::Flowing(outlet) = std::mem::replace(&mut self.state, waiting) {
             let Closed {
@@ -188,6 +185,7 @@ impl Delivery {
                 unsent,
                 fatal,
             } = outlet.close();
+            self.count_failures(&unsent);
             failed.extend(unsent);
             self.state = State::Clearing(Clearing {
                 producer,
@@ -219,6 +217,7 @@ impl Delivery {
                 failed,
                 batching,
                 until,
+                ..
             } if now >= *until => {
                 let (failed, batching) = (std::mem::take(failed), *batching);
                 self.rebuild(failed, batching, now);
@@ -258,16 +257,16 @@ impl Delivery {
             );
             now
         } else {
-            self.health.set(Part::Line, Condition::Down(cause));
             let until = now + self.backoff.next_wait();
-            let newest = failed.last().map(|failed| Blame::Record(failed.ticket));
-            self.blame = Some(newest.unwrap_or(Blame::Moment(until + PROVEN_AFTER)));
+            let newest = failed.last().map(|failed| failed.ticket);
+            self.blame = Some(Blame::new(cause, newest, until));
             until
         };
         self.state = State::Waiting {
             batching: next,
             failed,
             until,
+            obstacle: None,
         };
     }
 
@@ -281,13 +280,16 @@ impl Delivery {
                 outlet.send_again(failed);
                 outlet.pump(&self.metrics);
                 self.state = State::Flowing(Box::new(outlet));
+                if self.blame.is_none() {
+                    self.backoff.reset();
+                }
             }
             Err(error) => {
-                tracing::warn!("no new producer could be made, trying again: {error}");
                 self.state = State::Waiting {
                     batching,
                     failed,
                     until: now + self.backoff.next_wait(),
+                    obstacle: Some(error.fault()),
                 };
             }
         }
@@ -310,16 +312,30 @@ impl Delivery {
         } else {
             self.show_brokers();
         }
-        let is_over = match self.blame {
-            None => false,
-            Some(Blame::Record(newest)) => oldest.is_none_or(|oldest| oldest > newest),
-            Some(Blame::Moment(at)) => now >= at && matches!(self.state, State::Flowing(_)),
-        };
-        if is_over {
+        self.show_line(oldest, now);
+    }
+
+    /// While there is no producer, whatever stopped the line before is not what has to be mended now.
+    fn show_line(&mut self, oldest: Option<Ticket>, now: Instant) {
+        let is_flowing = matches!(self.state, State::Flowing(_));
+        if self
+            .blame
+            .as_ref()
+            .is_some_and(|blame| blame.is_over(oldest, is_flowing, now))
+        {
             self.blame = None;
             self.backoff.reset();
-            self.health.set(Part::Line, Condition::Up);
         }
+        let blamed = self.blame.as_ref().map(|blame| &blame.fault);
+        let fault = match &self.state {
+            State::Waiting {
+                obstacle: Some(obstacle),
+                ..
+            } => Some(obstacle),
+            _ => blamed,
+        };
+        let condition = fault.cloned().map_or(Condition::Up, Condition::Down);
+        self.health.set(Part::Line, condition);
     }
 }
 
@@ -343,26 +359,13 @@ impl Sink for Delivery {
                 let id = String::from_utf8_lossy(envelope.idempotency_key.as_bytes()).into_owned();
                 let bytes = envelope.payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
                 let about = format!("event {id} ({bytes} bytes) for topic {}", envelope.topic);
-                Err(SendError::Refused(policy::delivery_fault(code, &about)))
+                self.refused.count(ticket, code, &self.metrics);
+                Err(SendError::Refused(policy::refusal_fault(code, &about)))
             }
         }
     }
 
     fn completed(&mut self, committed_at: Timestamp) {
         self.metrics.show_acknowledged_commit(committed_at, clock::now());
-    }
-}
-
-/// What the brokers said first; the other reports of a stopped line are its consequences.
-fn cause(failed: &[Failed], batching: Batching, fatal: Option<RDKafkaErrorCode>) -> Fault {
-    match failed.iter().find(|failed| !policy::is_consequence(failed.code)) {
-        Some(failed) => {
-            let about = match batching {
-                Batching::Full => format!("records of topic {}", failed.record.topic()),
-                Batching::Isolating => failed.describe(),
-            };
-            policy::delivery_fault(failed.code, &about)
-        }
-        None => policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"),
     }
 }

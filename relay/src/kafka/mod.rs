@@ -2,6 +2,7 @@
 //!
 //! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
 
+mod blame;
 mod delivery;
 mod introduction;
 mod murmur2;
@@ -10,8 +11,10 @@ mod policy;
 mod producer;
 mod properties;
 mod questions;
+mod refused;
 mod reports;
 mod stall;
+mod start_error;
 
 pub use delivery::{Delivery, Refusal};
-pub use outlet::StartError;
+pub use start_error::StartError;

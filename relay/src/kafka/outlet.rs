@@ -7,32 +7,23 @@ use std::time::Instant;
 
 use outbox_decoder::{Envelope, Text, TopicName};
 use rdkafka::Message;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 
-use crate::config::{KafkaSettings, PipelineSettings, SecretError};
+use crate::config::{KafkaSettings, PipelineSettings};
 use crate::kafka::introduction::{Introductions, Verdict};
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::{Batching, client_config};
 use crate::kafka::reports::{Failed, Reports};
+use crate::kafka::start_error::StartError;
 use crate::pipeline::Ticket;
 use crate::telemetry::Metrics;
-
-/// Why a producer cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// librdkafka does not accept the configuration.
-    #[error("librdkafka does not accept the configuration: {0}")]
-    Configuration(#[from] KafkaError),
-    /// A secret's file cannot be read.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-}
 
 pub(super) struct Outlet {
     producer: Producer,
     batching: Batching,
     introductions: Introductions,
-    again: VecDeque<Failed>,
+    /// What failed before, each with its topic.
+    again: VecDeque<(TopicName, Failed)>,
     is_fatal: bool,
     /// Why the first record of `again` was not taken.
     refused: Option<RDKafkaErrorCode>,
@@ -47,7 +38,8 @@ impl Outlet {
         now: Instant,
     ) -> Result<Self, StartError> {
         let config = client_config(kafka, limits, batching)?;
-        let producer = Producer::start(&config, Arc::clone(reports))?;
+        let producer = Producer::start(&config, Arc::clone(reports));
+        let producer = producer.map_err(|error| StartError::refused(&error, kafka))?;
         let (introductions, again) = (Introductions::new(now), VecDeque::new());
         Ok(Self {
             producer,
@@ -61,7 +53,11 @@ impl Outlet {
 
     /// Takes over what failed in the producer before this one, in the ledger's order.
     pub(super) fn send_again(&mut self, failed: Vec<Failed>) {
-        self.again = failed.into();
+        let with_topic = |failed: Failed| {
+            let topic = failed.record.topic().parse();
+            (topic.expect("the producer before this one took the name"), failed)
+        };
+        self.again = failed.into_iter().map(with_topic).collect();
     }
 
     /// Takes new records.
@@ -99,26 +95,24 @@ impl Outlet {
 
     /// Hands on what failed before, as far as it may go.
     pub(super) fn pump(&mut self, metrics: &Metrics) {
-        while let Some(failed) = self.again.front() {
-            // The producer before this one took the name, so it is one.
-            let Ok(topic) = failed.record.topic().parse::<TopicName>() else {
-                unreachable!("a topic without a name")
-            };
-            let verdict = self.introductions.verdict(&topic, failed.record.key());
+        while let Some((topic, failed)) = self.again.front() {
+            let verdict = self.introductions.verdict(topic, failed.record.key());
             if verdict == Verdict::Wait || self.is_fatal {
                 return;
             }
             let sent = self
                 .producer
                 .send_again(failed.ticket, &failed.record, failed.timestamp_ms);
-            let Some(failed) = self.again.pop_front() else { return };
+            let Some((topic, failed)) = self.again.pop_front() else {
+                return;
+            };
             if let Err(not_taken) = self.note(sent, verdict, &topic, failed.record.key(), failed.ticket) {
                 if let NotTaken::Record(code) = not_taken {
                     // Since it was taken before, the brokers have said something else of its topic.
                     self.refused = Some(code);
                     self.is_fatal = true;
                 }
-                self.again.push_front(failed);
+                self.again.push_front((topic, failed));
                 return;
             }
             metrics.events_published.inc();
@@ -175,7 +169,7 @@ impl Outlet {
             .again
             .into_iter()
             .zip(refused)
-            .map(|(failed, code)| Failed { code, ..failed })
+            .map(|((_, failed), code)| Failed { code, ..failed })
             .collect();
         let fatal = self.producer.fatal_error();
         Closed {

@@ -56,8 +56,7 @@ const TABLE: [Row; 8] = [
         &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
         FaultKind::EventDefect,
         "record_too_large",
-        "raise the topic's max.message.bytes (and kafka.properties \"message.max.bytes\" above 1000000); \
-         the relay goes on by itself",
+        "raise the topic's max.message.bytes; the relay goes on by itself",
     ),
     (
         &[
@@ -99,16 +98,23 @@ pub(super) fn delivery_fault(code: Code, about: &str) -> Fault {
     }
 }
 
+/// The fault that it means when the producer itself does not take a record, without asking the brokers.
+pub(super) fn refusal_fault(code: Code, about: &str) -> Fault {
+    let fault = delivery_fault(code, about);
+    if code != Code::MessageSizeTooLarge {
+        return fault;
+    }
+    let message = format!("{about} is larger than the producer's limit, message.max.bytes");
+    let hint = "raise kafka.properties.\"message.max.bytes\" (1000000 if it is not set), and the topic's \
+                max.message.bytes with it; then restart the relay, which reads it only then"
+        .to_owned();
+    Fault { message, hint, ..fault }
+}
+
 /// The name of a delivery error: a bounded set, used as a metric label.
 pub(super) fn error_type(code: Code) -> &'static str {
-    match code {
-        Code::PurgeQueue | Code::PurgeInflight => "purged",
-        Code::Fatal | Code::GaplessGuarantee => "line_stopped",
-        code => TABLE
-            .iter()
-            .find(|(codes, ..)| codes.contains(&code))
-            .map_or("delivery_failed", |&(_, _, name, _)| name),
-    }
+    let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
+    row.map_or("delivery_failed", |&(_, _, name, _)| name)
 }
 
 /// Errors that follow from an earlier one and are never the cause themselves.

@@ -151,7 +151,7 @@ impl Default for Metrics {
             events_acknowledged: make.counter("events_acked_total", "Records acknowledged by Kafka."),
             publish_failures: make.counters(
                 "publish_failures_total",
-                "Failed deliveries by error type.",
+                "Failed deliveries by error type; a record that the producer does not take counts once.",
                 "error_type",
             ),
             possible_duplicates: make.counter(
