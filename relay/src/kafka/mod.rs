@@ -2,7 +2,6 @@
 //!
 //! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
 
-mod blame;
 mod delivery;
 mod introduction;
 mod murmur2;

@@ -11,27 +11,30 @@
 //! slot is not read again. A broker refuses whole batches: after a refusal the records go out one a batch, until the
 //! one that is refused alone is known. What may be handed to a producer, and when, is [`Outlet`]'s.
 
+mod blame;
+mod condition;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::error::RDKafkaErrorCode;
 
+use self::blame::{Blame, cause};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::fault::{Fault, FaultKind};
-use crate::kafka::blame::{Blame, cause};
 use crate::kafka::outlet::{Closed, Outlet};
 use crate::kafka::policy;
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::Batching;
 use crate::kafka::refused::{Refused, count_failure};
-use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
+use crate::kafka::reports::{Failed, Reports, Taken};
 use crate::kafka::stall::Stall;
 use crate::kafka::start_error::StartError;
 use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
-use crate::telemetry::{Condition, Health, Metrics, Part};
+use crate::telemetry::{Health, Metrics};
 
 /// A purge that did not bring everything back is repeated after this.
 const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -293,49 +296,6 @@ impl Delivery {
                 };
             }
         }
-    }
-
-    /// Shows how the brokers are.
-    pub fn show_brokers(&self) {
-        match self.reports.brokers() {
-            Brokers::Unknown | Brokers::Suspect(_) => {}
-            Brokers::Up => self.health.set(Part::Kafka, Condition::Up),
-            Brokers::Down(fault) => self.health.set(Part::Kafka, Condition::Down(fault)),
-        }
-    }
-
-    fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
-        let oldest = pipeline.ledger().unacknowledged().next();
-        let waited_for = oldest.filter(|_| matches!(self.state, State::Flowing(_)));
-        if self.stall.is_stalled(waited_for, now) && self.reports.are_brokers_up() {
-            self.health.set(Part::Kafka, Condition::Down(policy::stalled()));
-        } else {
-            self.show_brokers();
-        }
-        self.show_line(oldest, now);
-    }
-
-    /// While there is no producer, whatever stopped the line before is not what has to be mended now.
-    fn show_line(&mut self, oldest: Option<Ticket>, now: Instant) {
-        let is_flowing = matches!(self.state, State::Flowing(_));
-        if self
-            .blame
-            .as_ref()
-            .is_some_and(|blame| blame.is_over(oldest, is_flowing, now))
-        {
-            self.blame = None;
-            self.backoff.reset();
-        }
-        let blamed = self.blame.as_ref().map(|blame| &blame.fault);
-        let fault = match &self.state {
-            State::Waiting {
-                obstacle: Some(obstacle),
-                ..
-            } => Some(obstacle),
-            _ => blamed,
-        };
-        let condition = fault.cloned().map_or(Condition::Up, Condition::Down);
-        self.health.set(Part::Line, condition);
     }
 }
 

@@ -1,0 +1,54 @@
+//! What the rest of the relay is shown: how the brokers are, and how the line is.
+
+use std::time::Instant;
+
+use super::{Delivery, State};
+use crate::kafka::policy;
+use crate::kafka::reports::Brokers;
+use crate::pipeline::{Pipeline, Ticket};
+use crate::telemetry::{Condition, Part};
+
+impl Delivery {
+    /// Shows how the brokers are.
+    pub fn show_brokers(&self) {
+        match self.reports.brokers() {
+            Brokers::Unknown | Brokers::Suspect(_) => {}
+            Brokers::Up => self.health.set(Part::Kafka, Condition::Up),
+            Brokers::Down(fault) => self.health.set(Part::Kafka, Condition::Down(fault)),
+        }
+    }
+
+    pub(super) fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
+        let oldest = pipeline.ledger().unacknowledged().next();
+        let waited_for = oldest.filter(|_| matches!(self.state, State::Flowing(_)));
+        if self.stall.is_stalled(waited_for, now) && self.reports.are_brokers_up() {
+            self.health.set(Part::Kafka, Condition::Down(policy::stalled()));
+        } else {
+            self.show_brokers();
+        }
+        self.show_line(oldest, now);
+    }
+
+    /// While there is no producer, whatever stopped the line before is not what has to be mended now.
+    fn show_line(&mut self, oldest: Option<Ticket>, now: Instant) {
+        let is_flowing = matches!(self.state, State::Flowing(_));
+        if self
+            .blame
+            .as_ref()
+            .is_some_and(|blame| blame.is_over(oldest, is_flowing, now))
+        {
+            self.blame = None;
+            self.backoff.reset();
+        }
+        let blamed = self.blame.as_ref().map(|blame| &blame.fault);
+        let fault = match &self.state {
+            State::Waiting {
+                obstacle: Some(obstacle),
+                ..
+            } => Some(obstacle),
+            _ => blamed,
+        };
+        let condition = fault.cloned().map_or(Condition::Up, Condition::Down);
+        self.health.set(Part::Line, condition);
+    }
+}
