@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use outbox_relay_tests::program::forget_configuration;
+
 use crate::child::Child;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -56,12 +58,7 @@ impl Relay {
 
     fn spawn(&self, arguments: &[&str]) -> Result<Child, Failure> {
         let mut command = Command::new(&self.program);
-        for (variable, _) in env::vars_os() {
-            // The caller's own relay has nothing to do with this one.
-            if variable.to_string_lossy().starts_with("OUTBOX_RELAY_") {
-                command.env_remove(variable);
-            }
-        }
+        forget_configuration(&mut command);
         command.args(arguments).arg("--config").arg(&self.config);
         for pair in &self.overrides {
             command.arg("--set").arg(pair);

@@ -9,6 +9,7 @@ mod broker_faults;
 mod commands;
 mod connections;
 mod cut_connections;
+mod demo;
 mod doors;
 mod fatal_errors;
 mod halted_line;

@@ -49,12 +49,17 @@ impl Ended {
 /// It was not built.
 pub fn program() -> Outcome<Command> {
     let mut command = Command::new(path()?);
+    forget_configuration(&mut command);
+    Ok(command)
+}
+
+/// Takes the caller's own configuration out of a command's environment, where it would win over the command's file.
+pub fn forget_configuration(command: &mut Command) {
     for (variable, _) in env::vars_os() {
-        if variable.to_str().is_some_and(|name| name.starts_with("OUTBOX_RELAY_")) {
+        if variable.to_string_lossy().starts_with("OUTBOX_RELAY_") {
             command.env_remove(variable);
         }
     }
-    Ok(command)
 }
 
 /// Runs a command to its end.

@@ -11,8 +11,13 @@ use super::properties;
 pub(super) const PREFIX: &str = "OUTBOX_RELAY_";
 /// Names the configuration file.
 const CONFIG_VARIABLE: &str = "OUTBOX_RELAY_CONFIG";
-/// Ours, but not keys.
-const RESERVED: [&str; 3] = [CONFIG_VARIABLE, "OUTBOX_RELAY_STACK", "OUTBOX_RELAY_LOG"];
+/// Ours, but not keys: the file, and what the local stack and the tests read.
+const RESERVED: [&str; 4] = [
+    CONFIG_VARIABLE,
+    "OUTBOX_RELAY_STACK",
+    "OUTBOX_RELAY_STACK_POSTGRES",
+    "OUTBOX_RELAY_BINARY",
+];
 
 /// The configuration file that the environment names.
 pub(super) fn config_file(environment: &[(String, String)]) -> Option<&str> {
@@ -96,10 +101,17 @@ mod tests {
     fn reserved_variables_are_not_keys() {
         Trial::minimal()
             .env("STACK", "local")
-            .env("LOG", "debug")
+            .env("STACK_POSTGRES", "17")
+            .env("BINARY", "target/release/outbox-relay")
             .env("CONFIG", "")
             .load()
             .expect("no error");
+    }
+
+    #[test]
+    fn a_variable_of_ours_that_nobody_reads_is_refused() {
+        let shown = Trial::minimal().env("LOG", "debug").errors().to_string();
+        assert!(shown.contains("OUTBOX_RELAY_LOG"), "{shown}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::error::DemoError;
 use super::tether;
 use super::writer::DATABASE;
 use crate::admin::ask;
+use crate::program::forget_configuration;
 use crate::stack::{Stack, free_port, is_free};
 
 /// The relay's usual port, taken when it is free: an address that can be remembered.
@@ -66,6 +67,7 @@ impl Relay {
         let log = File::create(&self.log_file).map_err(DemoError::file("create", &self.log_file))?;
         let second = log.try_clone().map_err(DemoError::file("open", &self.log_file))?;
         let mut command = tether::command(&self.program).map_err(DemoError::file("run", &self.program))?;
+        forget_configuration(&mut command);
         command.args(["run", "--config"]).arg(&self.config_file);
         command.stdin(Stdio::null()).stdout(log).stderr(second);
         let child = command.spawn().map_err(DemoError::file("run", &self.program))?;
@@ -94,6 +96,7 @@ impl Relay {
 
     fn command(&self, arguments: &[&str]) -> Result<(), DemoError> {
         let mut command = Command::new(&self.program);
+        forget_configuration(&mut command);
         command.args(arguments).arg("--config").arg(&self.config_file);
         let output = command.stdin(Stdio::null()).output();
         let output = output.map_err(DemoError::file("run", &self.program))?;
