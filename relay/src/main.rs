@@ -4,10 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use outbox_relay::commands::{CommandLine, execute};
-
-/// `EX_USAGE` of sysexits.h.
-const USAGE: u8 = 64;
+use outbox_relay::commands::{CommandLine, Failure, execute};
 
 fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
@@ -19,7 +16,7 @@ fn main() -> ExitCode {
             return if asked {
                 ExitCode::SUCCESS
             } else {
-                ExitCode::from(USAGE)
+                ExitCode::from(Failure::USAGE)
             };
         }
     };

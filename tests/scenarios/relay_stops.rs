@@ -107,6 +107,44 @@ fn comes_back(scenario: &mut Scenario, load: Load) -> Outcome {
 }
 
 #[test]
+fn sigint_drains_as_sigterm_does() -> Outcome {
+    let mut scenario = Setup::new("interrupted").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    for _ in 0..50 {
+        writer.write(200)?;
+    }
+    let mut relay = scenario.streaming_relay()?;
+    relay.wait_for_figure("events_acked_total", |acknowledged| acknowledged >= 200.0)?;
+    relay.signal(Signal::SIGINT)?;
+    let code = relay.wait_for_exit()?;
+    let is_drained = code == Some(0) && relay.log().contains("everything taken is published and confirmed");
+    ensure(is_drained, || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    let relay = scenario.streaming_relay()?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.duplicates == 0, || {
+        format!("a clean stop repeated records: {report}")
+    })
+}
+
+/// A log collector that reads objects must not meet a bare line among them, least of all the last one.
+#[test]
+fn a_stop_that_did_not_drain_is_told_in_the_format_of_the_log() -> Outcome {
+    let setup = Setup::new("undrained_json").without_topic();
+    let setup = setup.set("log.format", "json").set("pipeline.drain_timeout_ms", 100);
+    let mut scenario = setup.start()?;
+    let mut relay = scenario.streaming_relay()?;
+    Writer::connect(scenario.writer()?)?.write(3)?;
+    relay.wait_for_fault("topic_missing")?;
+    let code = relay.terminate()?;
+    ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    let log = relay.log();
+    let lines: Vec<serde_json::Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let last = lines.last().cloned().unwrap_or_default();
+    let is_told = last["level"] == "WARN" && last["in_flight"].as_u64() > Some(0);
+    ensure(is_told, || format!("the last line is {last}"))
+}
+
+#[test]
 fn a_stop_without_kafka_ends_after_the_drain_timeout_with_its_own_code_and_loses_nothing() -> Outcome {
     let setup = Setup::new("stop_cut_off").private_kafka();
     let mut scenario = setup.set("pipeline.drain_timeout_ms", 3_000).start()?;

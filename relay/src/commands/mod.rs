@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use exit::EXIT_CODES;
 pub use exit::Failure;
 
 use crate::config::{Loaded, Sources, listen, load};
@@ -38,21 +39,6 @@ Examples, in the order of a first day:
   # without a file: every key has a variable
   OUTBOX_RELAY_POSTGRES__DATABASE=shop \\
   OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 outbox-relay run";
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    done; `run`: stopped by a signal, everything taken was confirmed
-  1    the command could not do what was asked; the message says why,
-       and what to do next
-  2    `healthcheck`: the relay is not live
-  64   the command line is wrong
-  75   `run`: stopped before everything was confirmed; that repeats after
-       the next start, and nothing is lost
-  78   the configuration is wrong; every error is listed
-  130  left at once, at a second signal
-
-`run` never exits because PostgreSQL or Kafka is away or something there is
-wrong: it says so and tries again.";
 
 /// Moves outbox rows from PostgreSQL into Kafka without losing one.
 #[derive(Debug, Parser)]

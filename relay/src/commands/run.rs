@@ -13,9 +13,6 @@ use crate::line::{Line, Outcome};
 use crate::postgres::place;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
 
-/// 128 + SIGINT, as shells say it.
-const LEFT_AT_ONCE: i32 = 130;
-
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let configuration = |what: String| Failure::new(Failure::CONFIGURATION, what);
     start_logging(&settings.log).map_err(|error| configuration(format!("log.filter: {error}")))?;
@@ -60,14 +57,15 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             tracing::info!("stopped; everything taken is published and confirmed");
             Ok(())
         }
-        Outcome::Undrained { in_flight } => Err(Failure::new(
-            Failure::UNDRAINED,
-            format!(
+        Outcome::Undrained { in_flight } => {
+            tracing::warn!(
+                in_flight,
                 "stopped before everything was confirmed: {in_flight} records were in flight; they, the transaction they \
                  belong to, and what was acknowledged since the last status update may repeat after the next start; \
                  nothing is lost"
-            ),
-        )),
+            );
+            Err(Failure::logged(Failure::UNDRAINED))
+        }
     }
 }
 
@@ -103,7 +101,7 @@ fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
         let _ = stop.send(true);
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("second signal: leaving at once; what is in flight repeats after the next start");
-        std::process::exit(LEFT_AT_ONCE);
+        std::process::exit(Failure::LEFT_AT_ONCE.into());
     });
     Ok(stopped)
 }
