@@ -62,7 +62,10 @@ pub enum Part {
 }
 
 impl Part {
-    const fn name(self) -> &'static str {
+    const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Line, Self::Row];
+
+    /// The label's value.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Postgres => "postgres",
             Self::Kafka => "kafka",
@@ -101,7 +104,7 @@ pub struct Snapshot {
     /// What the relay is doing.
     pub phase: Phase,
     /// Why it is not streaming.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<(Part, Fault)>,
     /// For how long nothing has changed.
     pub unchanged_ms: u128,
 }
@@ -142,11 +145,10 @@ impl Health {
     /// The state now.
     pub fn snapshot(&self) -> Snapshot {
         let board = self.board();
-        let faults: Vec<Fault> = board
-            .conditions
-            .iter()
-            .filter_map(|condition| match condition {
-                Condition::Down(fault) => Some(fault.clone()),
+        let faults: Vec<(Part, Fault)> = Part::ALL
+            .into_iter()
+            .filter_map(|part| match &board.conditions[part as usize] {
+                Condition::Down(fault) => Some((part, fault.clone())),
                 _ => None,
             })
             .collect();
@@ -167,7 +169,7 @@ impl Snapshot {
     /// For people: the phase, and each fault with its hint.
     pub fn describe(&self) -> String {
         let mut text = format!("{}\n", self.phase.name());
-        for fault in &self.faults {
+        for (_, fault) in &self.faults {
             let _ = writeln!(text, "{}: {}\n  next: {}", fault.code, fault.message, fault.hint);
         }
         if matches!(self.phase, Phase::Connecting | Phase::Halted) && !self.faults.is_empty() {
@@ -177,8 +179,8 @@ impl Snapshot {
     }
 }
 
-fn phase(board: &Board, faults: &[Fault]) -> Phase {
-    let any = |kind| faults.iter().any(|fault| fault.kind == kind);
+fn phase(board: &Board, faults: &[(Part, Fault)]) -> Phase {
+    let any = |kind| faults.iter().any(|(_, fault)| fault.kind == kind);
     if board.draining {
         Phase::Draining
     } else if any(FaultKind::Environment) || any(FaultKind::EventDefect) {

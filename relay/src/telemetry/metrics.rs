@@ -21,6 +21,7 @@ const WAL_STATUSES: [&str; 4] = ["reserved", "extended", "unreserved", "lost"];
 pub struct Metrics {
     registry: Registry,
     phase: GaugeVec,
+    fault: GaugeVec,
     slot_wal_status: GaugeVec,
     /// Rows taken from the slot.
     pub events_received: IntCounter,
@@ -123,8 +124,8 @@ impl Maker {
         self.add(Gauge::new(format!("outbox_relay_{name}"), help))
     }
 
-    fn gauges(&self, name: &str, help: &str, label: &str) -> GaugeVec {
-        self.add(GaugeVec::new(Opts::new(format!("outbox_relay_{name}"), help), &[label]))
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.add(GaugeVec::new(Opts::new(format!("outbox_relay_{name}"), help), labels))
     }
 }
 
@@ -140,9 +141,14 @@ impl Default for Metrics {
             phase: make.gauges(
                 "up_phase",
                 "1 for the phase the relay is in, 0 for the others.",
-                "phase",
+                &["phase"],
             ),
-            slot_wal_status: make.gauges("slot_wal_status", "1 for the slot's wal_status.", "status"),
+            fault: make.gauges(
+                "fault",
+                "1 for each fault that stands now; the codes are in docs/FAULTS.md.",
+                &["part", "code"],
+            ),
+            slot_wal_status: make.gauges("slot_wal_status", "1 for the slot's wal_status.", &["status"]),
             events_received: make.counter("events_received_total", "Outbox rows taken from the slot."),
             events_published: make.counter(
                 "publish_attempts_total",
@@ -251,6 +257,10 @@ impl Metrics {
                 .with_label_values(&[phase.name()])
                 .set(f64::from(u8::from(phase == state.phase)));
         }
+        self.fault.reset();
+        for (part, fault) in &state.faults {
+            self.fault.with_label_values(&[part.name(), fault.code]).set(1.0);
+        }
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()
@@ -260,7 +270,8 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Health;
+    use crate::fault::Fault;
+    use crate::telemetry::{Condition, Health, Part};
 
     #[test]
     fn every_metric_has_a_unique_name_with_the_prefix() {
@@ -279,5 +290,28 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("outbox_relay_slot_safe_wal_size_bytes inf"), "{text}");
+    }
+
+    #[test]
+    fn a_fault_is_a_series_as_long_as_it_stands() {
+        let (metrics, health) = (Metrics::default(), Health::default());
+        let shown = || metrics.render(&health.snapshot());
+        health.set(
+            Part::Postgres,
+            Condition::Down(Fault::environment("slot_lost", "m", "h")),
+        );
+        health.set(
+            Part::Line,
+            Condition::Down(Fault::transient("delivery_failed", "m", "h")),
+        );
+        let text = shown();
+        for series in ["part=\"postgres\"", "part=\"line\""].map(|part| text.matches(part).count()) {
+            assert_eq!(series, 1, "{text}");
+        }
+        let of_slot = "outbox_relay_fault{code=\"slot_lost\",part=\"postgres\"} 1";
+        assert!(text.contains(of_slot), "{text}");
+        health.set(Part::Postgres, Condition::Up);
+        assert!(!shown().contains("slot_lost"), "{}", shown());
+        assert!(shown().contains("outbox_relay_fault{code=\"delivery_failed\",part=\"line\"} 1"));
     }
 }
