@@ -169,3 +169,81 @@ fn rows_without_an_id_have_keys_that_stay_the_same_over_restarts() -> Outcome {
     let distinct: BTreeSet<_> = keys.values().flatten().collect();
     ensure(distinct.len() == keys.len(), || "two rows share a key".to_owned())
 }
+
+/// One slot, one publication, one relay: each table is read by its own columns and goes to its own topic.
+#[test]
+fn two_outboxes_of_different_shape_share_a_slot() -> Outcome {
+    let sql = "CREATE TABLE public.outboxevent (id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL,
+               aggregateid varchar(255) NOT NULL, type varchar(255) NOT NULL, payload jsonb)";
+    let mut scenario = Setup::new("two").sql(sql).without_migration().start()?;
+    let topic = format!("{}.legacy", scenario.name());
+    scenario.settings.set("outbox.legacy.table", "outboxevent");
+    scenario.settings.set("outbox.legacy.preset", "debezium");
+    scenario.settings.set("outbox.legacy.topic", topic.as_str());
+    scenario.migrate()?;
+    scenario.create_topic(&topic, 3, &[])?;
+    scenario.create_slot()?;
+    let legacy = WriterOptions {
+        shape: TableShape {
+            table: "public.outboxevent",
+            ..TableShape::DEBEZIUM
+        },
+        topic,
+        ..scenario.writer()?
+    };
+    let rate = Rate {
+        rows: 5,
+        transactions: 100,
+    };
+    let load = Load::start(vec![scenario.writer()?, legacy], rate)?;
+    let relay = scenario.streaming_relay()?;
+    load.wait_for_more(1_000)?;
+    let history = load.stop()?;
+    let topics: BTreeSet<_> = history.committed.iter().map(|row| &row.topic).collect();
+    ensure(topics.len() == 2, || format!("rows of both outboxes: {topics:?}"))?;
+    let report = scenario.verify(&relay, &history)?;
+    ensure(report.duplicates == 0, || report.to_string())
+}
+
+#[test]
+fn rows_of_an_outbox_without_an_aggregate_id_arrive_without_a_key() -> Outcome {
+    let mut scenario = Setup::new("no_key")
+        .sql(&format!("CREATE TABLE public.outbox ({COLUMNS})"))
+        .set("outbox.default.columns.aggregate_id", "")
+        .start()?;
+    let relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    for _ in 0..20 {
+        writer.write(10)?;
+    }
+    scenario.wait_until_confirmed()?;
+    let lines = relay.unexpected_lines();
+    ensure(lines.is_empty(), || format!("unexpected in the log: {lines:?}"))?;
+    let records = scenario.records()?;
+    let keyed = records.iter().find(|record| record.key.is_some());
+    ensure(keyed.is_none(), || format!("a key: {keyed:?}"))?;
+    let history = writer.into_history();
+    let mut written: Vec<_> = history
+        .committed
+        .iter()
+        .map(|row| (row.id.as_str(), row.payload.as_bytes()))
+        .collect();
+    let mut arrived: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                record.header("id").unwrap_or_default(),
+                record.value.as_deref().unwrap_or_default(),
+            )
+        })
+        .collect();
+    written.sort_unstable();
+    arrived.sort_unstable();
+    ensure(arrived == written, || {
+        format!(
+            "{} rows, {} records, or others than were written",
+            written.len(),
+            arrived.len()
+        )
+    })
+}

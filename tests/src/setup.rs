@@ -17,6 +17,8 @@ pub struct Setup {
     pub(crate) sql: String,
     pub(crate) settings: Settings,
     pub(crate) private_postgres: Option<Vec<(String, String)>>,
+    /// Of the private `PostgreSQL`; without it, the one that the environment chooses.
+    pub(crate) postgres_version: Option<u32>,
     /// Brokers of a Kafka of its own.
     pub(crate) private_brokers: Option<usize>,
     pub(crate) with_topic: bool,
@@ -47,6 +49,7 @@ impl Setup {
             sql: String::new(),
             settings: Settings::default(),
             private_postgres: None,
+            postgres_version: None,
             private_brokers: None,
             with_topic: true,
             stage: Stage::Slot,
@@ -94,6 +97,13 @@ impl Setup {
     pub fn private_postgres(mut self, settings: &[(&str, &str)]) -> Setup {
         let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
         self.private_postgres = Some(settings.iter().map(owned).collect());
+        self
+    }
+
+    /// Which major version [`Setup::private_postgres`] is of.
+    #[must_use]
+    pub fn postgres_version(mut self, major: u32) -> Setup {
+        self.postgres_version = Some(major);
         self
     }
 

@@ -7,13 +7,16 @@ use crate::failure::{Failure, Outcome};
 use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::setup::{Setup, Stage};
-use crate::stack::{KafkaOptions, PostgresOptions};
+use crate::stack::{KafkaOptions, PostgresOptions, PostgresVersion};
 
 impl Scenario {
     pub(crate) fn start(setup: &Setup) -> Outcome<Scenario> {
         let name = format!("{}_{:08x}", setup.label, fastrand::u32(..));
         let postgres = setup.private_postgres.as_ref().map(|settings| {
-            let options = PostgresOptions::named(&format!("e2e-{}-postgres", setup.label))?;
+            let mut options = PostgresOptions::named(&format!("e2e-{}-postgres", setup.label))?;
+            if let Some(major) = setup.postgres_version {
+                options.version = PostgresVersion::Major(major);
+            }
             Ok::<_, Failure>(
                 settings
                     .iter()
