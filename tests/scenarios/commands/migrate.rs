@@ -1,7 +1,9 @@
 //! `migrate`: once, again, as a script, and as somebody who may not.
 
-use outbox_relay_tests::failure::{Outcome, ensure};
-use outbox_relay_tests::program::Ended;
+use std::thread;
+
+use outbox_relay_tests::failure::{Failure, Outcome, ensure};
+use outbox_relay_tests::program::{Ended, run};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
@@ -167,4 +169,36 @@ fn a_table_of_ones_own_has_to_be_there_before_migrate_and_that_is_said() -> Outc
     let ended = migrate(&scenario, &[])?;
     ended.must(1, &["42P01", "make the table before"])?;
     ended.must_not_say(&["outbox-relay migrate"])
+}
+
+/// As two pods do that run it before they start.
+#[test]
+fn migrations_that_run_at_the_same_time_all_succeed() -> Outcome {
+    let mut scenario = Setup::new("together").without_migration().start()?;
+    scenario.command(&["config"])?.must(0, &[])?;
+    let (config, file) = (scenario.file("relay.toml"), scenario.file("superuser"));
+    let file = file.display().to_string();
+    let arguments = [
+        "migrate",
+        "--user",
+        "postgres",
+        "--password-file",
+        &file,
+        "--set-password",
+    ];
+    let together: Outcome<Vec<Ended>> = thread::scope(|scope| {
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(|| run(&config, &arguments))).collect();
+        let ended = running.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|ended| ended.map_err(|_| Failure::new("a thread panicked"))?)
+            .collect()
+    });
+    for ended in together? {
+        ended.must(0, &["are as configured"])?;
+    }
+    scenario.create_slot()?;
+    let relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.verify(&relay, &writer.into_history()).map(drop)
 }
