@@ -30,6 +30,43 @@ fn a_missing_topic_halts_the_line_and_creating_it_resumes() -> Outcome {
     })
 }
 
+/// One slot, one line: rows for other topics wait too, at every attempt, or each restart would repeat them.
+#[test]
+fn while_the_line_is_halted_nothing_else_passes_the_record_that_halts_it() -> Outcome {
+    let mut scenario = Setup::new("all_halt").without_topic().start()?;
+    let topic = scenario.topic();
+    let other = format!("{}.other", scenario.name());
+    scenario.create_topic(&other, 1, &[])?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(20)?;
+    relay.wait_for_fault("topic_missing")?;
+    let mut options = scenario.writer()?;
+    (options.aggregate_type, options.topic) = ("other".to_owned(), other);
+    let mut others = Writer::connect(options)?;
+    let (received, rebuilds) = halted_figures(&relay)?;
+    for _ in 0..10 {
+        others.write(3)?;
+    }
+    relay.wait_for_figure("producer_rebuilds_total", |now| now >= rebuilds + 3.0)?;
+    let passed = relay.figures()?.get("events_received_total") - received;
+    ensure(passed.abs() < 0.5, || format!("{passed} rows passed the halted line"))?;
+    scenario.create_topic(&topic, 3, &[])?;
+    relay.wait_for_phase("streaming")?;
+    let mut history = writer.into_history();
+    history.merge(others.into_history());
+    let report = scenario.verify(&relay, &history)?;
+    ensure(report.duplicates == 0, || report.to_string())
+}
+
+fn halted_figures(relay: &Relay) -> Outcome<(f64, f64)> {
+    let figures = relay.figures()?;
+    Ok((
+        figures.get("events_received_total"),
+        figures.get("producer_rebuilds_total"),
+    ))
+}
+
 /// A failed delivery report does not carry the timestamp of its record: it must come from elsewhere, and be the same.
 #[test]
 fn records_that_failed_and_are_sent_again_keep_the_time_of_their_rows() -> Outcome {

@@ -57,11 +57,19 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             tracing::info!("stopped; everything taken is published and confirmed");
             Ok(())
         }
+        Outcome::Undrained { in_flight: 0 } => {
+            tracing::warn!(
+                "stopped before everything was confirmed, with no record in flight: what was acknowledged of a \
+                 transaction that had not ended, or since the last status update, may repeat after the next start; \
+                 nothing is lost"
+            );
+            Err(Failure::logged(Failure::UNDRAINED))
+        }
         Outcome::Undrained { in_flight } => {
             tracing::warn!(
                 in_flight,
-                "stopped before everything was confirmed: {in_flight} records were in flight; they, the transaction they \
-                 belong to, and what was acknowledged since the last status update may repeat after the next start; \
+                "stopped before everything was confirmed: records in flight: {in_flight}; they, the transaction they belong \
+                 to, and what was acknowledged since the last status update may repeat after the next start; \
                  nothing is lost"
             );
             Err(Failure::logged(Failure::UNDRAINED))

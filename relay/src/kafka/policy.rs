@@ -136,18 +136,30 @@ pub(super) fn stalled() -> Fault {
 }
 
 /// No broker answers.
-pub(super) fn unreachable() -> Fault {
+pub(super) fn unreachable(trouble: Option<&str>) -> Fault {
+    let message = match trouble {
+        Some(trouble) => format!("no Kafka broker answers: {trouble}"),
+        None => "no Kafka broker answers".to_owned(),
+    };
     Fault::transient(
         "kafka_unreachable",
-        "no Kafka broker answers",
+        message,
         "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
     )
 }
 
+/// Whether an error says what is wrong with one broker's connection.
+pub(super) const fn is_trouble(code: Option<Code>) -> bool {
+    matches!(
+        code,
+        Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut)
+    )
+}
+
 /// The fault that an error of the whole client means; `None` for one that concerns a single broker or passes.
-pub(super) fn broker_fault(code: Option<Code>, reason: &str) -> Option<Fault> {
+pub(super) fn broker_fault(code: Option<Code>, reason: &str, trouble: Option<&str>) -> Option<Fault> {
     match code? {
-        Code::AllBrokersDown => Some(unreachable()),
+        Code::AllBrokersDown => Some(unreachable(trouble)),
         code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
             Some(delivery_fault(code, &format!("the connection ({reason})")))
         }

@@ -76,6 +76,8 @@ pub(super) enum Brokers {
 pub(super) struct Reports {
     taken: Mutex<Taken>,
     brokers: Mutex<Brokers>,
+    /// What librdkafka said last of a connection to a broker.
+    trouble: Mutex<Option<String>>,
     are_brokers_up: AtomicBool,
     wake_at: AtomicUsize,
     notify: Notify,
@@ -131,8 +133,18 @@ impl Reports {
         match self.brokers() {
             Brokers::Down(_) => {}
             Brokers::Suspect(fault) => self.set_brokers(Brokers::Down(fault)),
-            Brokers::Unknown | Brokers::Up => self.set_brokers(Brokers::Down(policy::unreachable())),
+            Brokers::Unknown | Brokers::Up => {
+                self.set_brokers(Brokers::Down(policy::unreachable(self.trouble().as_deref())));
+            }
         }
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_trouble(&self, reason: &str) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
     }
 
     fn set_brokers(&self, brokers: Brokers) {
@@ -183,7 +195,11 @@ impl ClientContext for Callbacks {
     fn error(&self, error: KafkaError, reason: &str) {
         // The event carries the reason of a fatal error, not that it is fatal: whoever takes this asks the producer.
         self.0.push(|taken| taken.has_erred = true);
-        if let Some(fault) = policy::broker_fault(error.rdkafka_error_code(), reason) {
+        let code = error.rdkafka_error_code();
+        if policy::is_trouble(code) {
+            self.0.note_trouble(reason);
+        }
+        if let Some(fault) = policy::broker_fault(code, reason, self.0.trouble().as_deref()) {
             self.0.brokers_lost(fault);
         }
     }

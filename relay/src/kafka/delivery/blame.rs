@@ -36,6 +36,11 @@ impl Blame {
         Self { fault, over }
     }
 
+    /// Whether new records have to wait: the line is halted, not only the topic that stopped it.
+    pub(super) const fn holds_back(&self) -> bool {
+        matches!(self.over, Over::Acknowledged(_))
+    }
+
     /// Whether the line works again: `oldest` is not acknowledged yet.
     pub(super) fn is_over(&self, oldest: Option<Ticket>, is_flowing: bool, now: Instant) -> bool {
         match self.over {

@@ -123,7 +123,8 @@ impl Delivery {
 
     /// Whether new records can be taken.
     pub fn is_flowing(&self) -> bool {
-        matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
+        let is_halted = self.blame.as_ref().is_some_and(Blame::holds_back);
+        !is_halted && matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
     }
 
     /// Takes the reports that have come and goes on to whatever they lead to.
@@ -303,6 +304,9 @@ impl Sink for Delivery {
     type Refusal = Refusal;
 
     fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
+        if !self.is_flowing() {
+            return Err(SendError::Full);
+        }
         let State::Flowing(outlet) = &mut self.state else {
             return Err(SendError::Full);
         };
