@@ -17,7 +17,10 @@ const TOO_LARGE: &str = "publish_failures_total{error_type=\"record_too_large\"}
 /// Finding which record of a batch is refused takes another producer, and with it the secrets once more.
 #[test]
 fn a_secret_file_that_is_gone_halts_the_line_and_putting_it_back_resumes() -> Outcome {
-    let mut scenario = Setup::new("secret_gone").topic_config(LIMIT, "20000").start()?;
+    let mut scenario = Setup::new("secret_gone")
+        .partitions(1)
+        .topic_config(LIMIT, "20000")
+        .start()?;
     let secret = with_property_file(&mut scenario, "sasl.password", "secret")?;
     let mut relay = scenario.streaming_relay()?;
     fs::remove_file(&secret)?;
