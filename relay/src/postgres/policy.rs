@@ -16,6 +16,7 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (PostgresError::Server(server), Some("42704")) if server.routine.as_deref() == Some("get_publication_oid") => {
             jammed(settings, message)
         }
+        (PostgresError::Server(server), Some("42704")) if is_about_slot(server) => slot_missing(settings, message),
         (PostgresError::Control(_), Some("42501")) => Fault::environment(
             "postgres_not_permitted",
             message,
@@ -63,13 +64,6 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
             ),
         ),
         "42P01" | "3F000" => ("schema_not_migrated", "run `outbox-relay migrate`".to_owned()),
-        "42704" => (
-            "slot_missing",
-            format!(
-                "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events may \
-                 be lost: look for them before you create it anew"
-            ),
-        ),
         "55000" => (
             "slot_unusable",
             format!("look at pg_replication_slots for slot {slot}: wal_status and database say why"),
@@ -148,6 +142,26 @@ fn tls_hint(error: &TlsError) -> &'static str {
              server wants a certificate (postgres.tls_certificate_file)"
         }
     }
+}
+
+/// The same SQLSTATE says that any other object is missing.
+fn is_about_slot(error: &ServerError) -> bool {
+    error
+        .routine
+        .as_deref()
+        .is_some_and(|routine| routine.starts_with("ReplicationSlot"))
+}
+
+fn slot_missing(settings: &PostgresSettings, message: String) -> Fault {
+    let slot = &settings.slot;
+    Fault::environment(
+        "slot_missing",
+        message,
+        format!(
+            "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events may be \
+             only in the table now: docs/RECOVERY.md"
+        ),
+    )
 }
 
 /// Decoding sees the catalog as it was when the row was written: making the publication again does not help.

@@ -135,7 +135,8 @@ impl Demo {
             "  {psql} postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE} -c \\\n  \
                \"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) \\\n   \
                VALUES ('order', 'my-order', 'OrderPlaced', '{{\\\"hello\\\": 1}}')\"\n  \
-               The types order and customer have a topic; any other shows the relay wait for one to be made."
+               The types order and customer have a topic. Any other shows the relay halt until somebody makes one;\n  \
+               the demo does not read it."
         ));
         self.screen.title("How to read it");
         self.screen.line(LEGEND);
