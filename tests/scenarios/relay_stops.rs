@@ -156,7 +156,7 @@ fn a_stop_without_kafka_ends_after_the_drain_timeout_with_its_own_code_and_loses
     ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
     let log = relay.log();
     ensure(
-        log.contains("were in flight") && log.contains("nothing is lost"),
+        log.contains("records in flight: ") && log.contains("nothing is lost"),
         || relay.log_tail(),
     )?;
     comes_back(&mut scenario, load)
