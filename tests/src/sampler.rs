@@ -114,7 +114,8 @@ fn take_samples(subject: &Subject, state: &Mutex<State>) -> Outcome {
         let topics = lock(state).topics.clone();
         let sample = sample(&database, &consumer, &subject.slot, &topics)?;
         let mut state = lock(state);
-        if state.samples.last() != Some(&sample) {
+        // A topic that came meanwhile was not looked at.
+        if state.topics == topics && state.samples.last() != Some(&sample) {
             state.samples.push(sample);
         }
         drop(state);

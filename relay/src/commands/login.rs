@@ -1,7 +1,5 @@
 //! The login of a command that asks the server something and ends: its refusals speak of what that command was given.
 
-use std::io;
-
 use super::Failure;
 use crate::config::PostgresSettings;
 use crate::postgres::{Control, PostgresError, fault, place};
@@ -27,7 +25,7 @@ impl Login {
     /// What a failed login means.
     pub(super) fn refused(self, error: &PostgresError, postgres: &PostgresSettings) -> Failure {
         let PostgresSettings { database, user, .. } = postgres;
-        if lacks_password(error, postgres) {
+        if matches!(error.innermost(), PostgresError::NoPassword) {
             let what = format!(
                 "PostgreSQL {} wants to know who role {user} is, and no password is configured: \
                  {error}",
@@ -56,17 +54,5 @@ impl Login {
             }
             Self::Flags => "name the file with the password of --user: --password-file FILE",
         }
-    }
-}
-
-/// The server asked for a password that there is not. The driver ends such a login by itself, without a code: what it
-/// says then is neither the server's word nor the network's.
-fn lacks_password(error: &PostgresError, postgres: &PostgresSettings) -> bool {
-    match error.innermost() {
-        PostgresError::NoPassword => true,
-        PostgresError::Control(error) if postgres.password.is_none() && error.code().is_none() => {
-            std::error::Error::source(error).is_some_and(|cause| !cause.is::<io::Error>())
-        }
-        _ => false,
     }
 }

@@ -112,9 +112,11 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
 /// A runtime for commands that ask the server something and end.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime
-        .map_err(|error| Failure::general(format!("no runtime: {error}"), "try again"))?
-        .block_on(work)
+    let runtime = runtime.map_err(|error| Failure::general(format!("no runtime: {error}"), "try again"))?;
+    let done = runtime.block_on(work);
+    // A name that is being looked up cannot be stopped, and nobody waits for the answer.
+    runtime.shutdown_background();
+    done
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 impl Streaming<'_> {
     /// Confirms the last commit, ends the stream, and notes the clean stop.
     pub(super) async fn say_goodbye(mut self) -> End {
-        let left = self.drain_left().max(GOODBYE_TIMEOUT);
+        let patience = Duration::from_millis(self.line.settings.postgres.wal_sender_timeout_ms / 2);
+        let left = self.drain_left().min(patience).max(GOODBYE_TIMEOUT);
         let (confirmed, has_arrived) = self.confirm_now(left).await;
         let finished = timeout(GOODBYE_TIMEOUT, self.stream.finish()).await;
         // A stream that ends in order has had everything read.
@@ -37,7 +38,8 @@ impl Streaming<'_> {
     /// Leaves without everything being confirmed: what is, should not repeat.
     pub(super) async fn leave(mut self, end: End) -> End {
         if self.can_still_confirm() {
-            self.confirm_now(GOODBYE_TIMEOUT).await;
+            let (_, has_arrived) = self.confirm_now(GOODBYE_TIMEOUT).await;
+            self.line.left_nothing = has_arrived && self.is_idle();
         }
         end
     }
@@ -61,6 +63,7 @@ impl Streaming<'_> {
             if figures.and_then(|figures| figures.confirmed) >= Some(confirmed) {
                 return Ok(());
             }
+            self.line.heartbeat.beat();
             sleep(ASK_EVERY).await;
         }
     }

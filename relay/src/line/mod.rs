@@ -64,8 +64,8 @@ pub struct Line {
     settle: Settle,
     /// The row that could not be published; it counts as mended when it was passed.
     defect: Option<Position>,
-    /// Another relay has the slot: what is to be confirmed is its business.
-    stands_by: bool,
+    /// The last stream was left with everything confirmed, and the server showed it.
+    left_nothing: bool,
 }
 
 impl Line {
@@ -92,7 +92,7 @@ impl Line {
             backoff,
             settle: Settle::default(),
             defect: None,
-            stands_by: false,
+            left_nothing: false,
         }
     }
 
@@ -195,11 +195,9 @@ impl Line {
 
     /// Shows a fault of the connection and says how long to wait.
     fn note(&mut self, fault: Fault) -> Duration {
-        self.stands_by = fault.kind == FaultKind::Standby;
-        let wait = if self.stands_by {
-            STANDBY_WAIT
-        } else {
-            self.backoff.next_wait()
+        let wait = match fault.kind {
+            FaultKind::Standby => STANDBY_WAIT,
+            _ => self.backoff.next_wait(),
         };
         self.health.set(Part::Postgres, Condition::Down(fault));
         wait
@@ -235,7 +233,7 @@ impl Line {
     fn undrained(&self) -> Outcome {
         match &self.pipeline {
             None => Outcome::Untouched,
-            Some(_) if self.stands_by && self.in_flight_records() == 0 => Outcome::Drained,
+            Some(_) if self.left_nothing => Outcome::Drained,
             Some(_) => Outcome::Undrained {
                 in_flight: self.in_flight_records(),
             },

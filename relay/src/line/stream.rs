@@ -49,6 +49,8 @@ pub(super) struct Streaming<'l> {
     pub(super) advisory: Advisory,
     pub(super) confirmation: Confirmation,
     pause: Option<Pause>,
+    /// The stream itself has ended or broken: nothing more can be said on it.
+    is_gone: bool,
     heard_at: Instant,
     /// From when on silence counts against the server: while the relay does not read, silence is its own doing.
     silent_from: Instant,
@@ -65,6 +67,7 @@ impl<'l> Streaming<'l> {
         let confirmation = Confirmation::new(postgres.status_interval_ms, postgres.wal_sender_timeout_ms, now);
         let advisory = Advisory::new(postgres.slot.clone(), identity, now);
         line.settle.begin(received(line), now);
+        line.left_nothing = false;
         Self {
             advisory,
             confirmation,
@@ -72,6 +75,7 @@ impl<'l> Streaming<'l> {
             stream,
             control,
             pause: None,
+            is_gone: false,
             heard_at: now,
             silent_from: now,
             drain_until: None,
@@ -110,7 +114,7 @@ impl<'l> Streaming<'l> {
                 () = self.line.delivery.reports_arrived(enough), if wants_reports => self.turn(),
                 error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
                 read = self.stream.read(), if wants_bytes => {
-                    read.map_err(|error| self.lost(&error))?;
+                    read.map_err(|error| self.gone(&error))?;
                     self.heard_at = Instant::now();
                     self.silent_from = self.heard_at;
                 }
@@ -266,7 +270,7 @@ impl<'l> Streaming<'l> {
             self.stream
                 .send_status(status)
                 .await
-                .map_err(|error| self.lost(&error))?;
+                .map_err(|error| self.gone(&error))?;
             self.line.metrics.received_lsn.set(lsn_bytes(progress.received));
             self.line.metrics.confirmed_lsn.set(lsn_bytes(progress.flushed));
             self.line
@@ -313,7 +317,7 @@ impl<'l> Streaming<'l> {
         matches!(self.pause, Some(Pause::Defect(_))) && self.line.in_flight_records() == 0
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.line
             .pipeline
             .as_ref()
@@ -346,7 +350,7 @@ impl<'l> Streaming<'l> {
                 Ok(())
             }
             Interrupt::Parameter => Ok(()),
-            Interrupt::End(error) => Err(self.lost(&error)),
+            Interrupt::End(error) => Err(self.gone(&error)),
         }
     }
 
@@ -358,7 +362,12 @@ impl<'l> Streaming<'l> {
 
     /// Nothing speaks against the connection being whole.
     pub(super) fn can_still_confirm(&self) -> bool {
-        !self.confirmation.is_overdue(self.silent_from, Instant::now())
+        !self.is_gone && !self.confirmation.is_overdue(self.silent_from, Instant::now())
+    }
+
+    fn gone(&mut self, error: &PostgresError) -> End {
+        self.is_gone = true;
+        self.lost(error)
     }
 
     fn lost(&self, error: &PostgresError) -> End {

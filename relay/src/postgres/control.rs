@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 
 use crate::config::{ChannelBindingMode, Host, PostgresSettings, TargetSession};
-use crate::postgres::error::PostgresError;
+use crate::fault::FaultKind;
+use crate::postgres::error::{PostgresError, late_refusal};
 use crate::postgres::guard::{Forbidden, Guarded};
+use crate::postgres::policy;
 use crate::postgres::socket::Socket;
 use crate::postgres::startup::{NOTHING_TO_BIND_TO, reveal_password};
 use crate::telemetry::{Metrics, SlotFigures};
@@ -24,6 +27,7 @@ use crate::telemetry::{Metrics, SlotFigures};
 pub struct Control {
     client: Arc<Client>,
     host: Host,
+    address: Option<SocketAddr>,
     ended: Option<oneshot::Receiver<PostgresError>>,
 }
 
@@ -39,10 +43,13 @@ impl Control {
                 Ok(control) => return Ok(control),
                 Err(error) if settings.hosts.len() > 1 => {
                     tracing::debug!(%host, "not this one: {error}");
-                    failed = Some(PostgresError::At {
+                    let error = PostgresError::At {
                         host: host.clone(),
                         error: Box::new(error),
-                    });
+                    };
+                    let needs_somebody =
+                        |error: &PostgresError| policy::fault(error, settings).kind == FaultKind::Environment;
+                    failed = Some(failed.filter(needs_somebody).unwrap_or(error));
                 }
                 Err(error) => failed = Some(error),
             }
@@ -52,15 +59,18 @@ impl Control {
 
     async fn connect_to(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Self, PostgresError> {
         let timeout_ms = settings.connect_timeout_ms;
-        let connected = timeout(Duration::from_millis(timeout_ms), log_in(settings, host, purpose)).await;
-        let control = connected.unwrap_or(Err(PostgresError::TimedOut {
+        let connect = async {
+            let control = log_in(settings, host, purpose).await?;
+            if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
+                return Err(PostgresError::Standby(host.to_string()));
+            }
+            Ok(control)
+        };
+        let connected = timeout(Duration::from_millis(timeout_ms), connect).await;
+        connected.unwrap_or(Err(PostgresError::TimedOut {
             what: "connecting",
             timeout_ms,
-        }))?;
-        if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
-            return Err(PostgresError::Standby(host.to_string()));
-        }
-        Ok(control)
+        }))
     }
 
     async fn is_standby(&self) -> Result<bool, PostgresError> {
@@ -71,6 +81,11 @@ impl Control {
     /// Who was connected to.
     pub const fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// Where that is: its name may lead to several servers. A unix socket has no address.
+    pub const fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// The SQL client.
@@ -104,19 +119,15 @@ impl Control {
 
 async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
     let password = reveal_password(settings, host)?;
-    let socket = Socket::connect(settings, host).await?;
+    let socket = Socket::connect(settings, host, None).await?;
+    let address = socket.address();
     if settings.channel_binding == ChannelBindingMode::Require && socket.channel_binding().is_none() {
         return Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO));
     }
     let config = config(settings, password.as_ref(), matches!(socket, Socket::Tls(_)), purpose);
     let stream = Guarded::new(socket, settings.password_methods);
     let connected = config.connect_raw(stream, AlreadySecure).await;
-    let (client, connection) = connected.map_err(|error| match forbidden(error) {
-        PostgresError::Control(error) if is_unbound(&error, settings) => {
-            PostgresError::ChannelBinding("the server does not offer it, or let the relay in without it")
-        }
-        error => error,
-    })?;
+    let (client, connection) = connected.map_err(|error| meaning(error, password.is_some()))?;
     let (tell, ended) = oneshot::channel();
     tokio::spawn(async move {
         let error = connection
@@ -129,6 +140,7 @@ async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Resu
     Ok(Control {
         client: Arc::new(client),
         host: host.clone(),
+        address,
         ended: Some(ended),
     })
 }
@@ -158,22 +170,33 @@ fn config(settings: &PostgresSettings, password: Option<&SecretString>, is_encry
     config
 }
 
-/// The driver wraps what the guard said; what it said is the answer.
-fn forbidden(error: tokio_postgres::Error) -> PostgresError {
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<io::Error>());
-    match source.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
-        Some(Forbidden::Cleartext) => PostgresError::Authentication("cleartext password"),
-        Some(Forbidden::Md5) => PostgresError::Authentication("md5"),
-        Some(Forbidden::TooLarge(_)) | None => PostgresError::Control(error),
+/// What a failed login of the driver means. It wraps what the guard and TLS said, and what it says of its own has neither
+/// a code nor a type; the texts are those of the version in Cargo.lock, and each has a test.
+fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
+    let source = std::error::Error::source(&error);
+    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(said) = io.and_then(late_refusal) {
+        return said.into();
     }
-}
-
-/// The driver ended the login by itself, without a word of the server or the network, and had a password.
-fn is_unbound(error: &tokio_postgres::Error, settings: &PostgresSettings) -> bool {
-    let is_its_own =
-        error.code().is_none() && std::error::Error::source(error).is_some_and(|source| !source.is::<io::Error>());
-    let has_password = settings.password.is_some() || settings.passfile.is_some();
-    settings.channel_binding == ChannelBindingMode::Require && is_its_own && has_password
+    match io.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
+        Some(Forbidden::Cleartext) => return PostgresError::Authentication("cleartext password"),
+        Some(Forbidden::Md5) => return PostgresError::Authentication("md5"),
+        Some(Forbidden::TooLarge(_)) => return PostgresError::Control(error),
+        None => {}
+    }
+    let text = error.to_string();
+    let why = source.map(ToString::to_string).unwrap_or_default();
+    if text.starts_with("invalid configuration") && !has_password {
+        PostgresError::NoPassword
+    } else if !text.starts_with("authentication error") {
+        PostgresError::Control(error)
+    } else if why.contains("channel binding") {
+        PostgresError::ChannelBinding("the server does not offer it, or let the relay in without it")
+    } else if why.contains("unsupported") {
+        PostgresError::Authentication("GSSAPI, SSPI or an unknown SASL")
+    } else {
+        PostgresError::Scram(io::Error::other(why))
+    }
 }
 
 /// Hands the driver a stream that the relay has encrypted itself, by the same policy as the replication connection.

@@ -58,7 +58,7 @@ impl std::fmt::Display for ServerError {
 pub enum PostgresError {
     /// The network, or the other side is gone.
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// The server closed the connection without a word: `wal_sender_timeout`, a crash, or something in between.
     #[error("the server closed the connection")]
     Closed,
@@ -156,6 +156,16 @@ fn control_message(error: &tokio_postgres::Error) -> String {
     }
 }
 
+/// TLS may speak up after the handshake, in the words of the socket.
+impl From<io::Error> for PostgresError {
+    fn from(error: io::Error) -> Self {
+        match late_refusal(&error) {
+            Some(refusal) => Self::Tls(refusal),
+            None => Self::Io(error),
+        }
+    }
+}
+
 impl From<ServerError> for PostgresError {
     fn from(error: ServerError) -> Self {
         Self::Server(Box::new(error))
@@ -206,4 +216,12 @@ pub(super) fn unexpected(message: &Message, wanted: &'static str) -> PostgresErr
         got: got.to_owned(),
         wanted,
     }
+}
+
+/// What the other side says against the handshake after this side thought it done: in TLS 1.3 it looks at the relay's
+/// certificate only then.
+pub(super) fn late_refusal(error: &io::Error) -> Option<TlsError> {
+    let error = error.get_ref()?.downcast_ref::<openssl::ssl::Error>()?;
+    let reason = error.ssl_error()?;
+    Some(TlsError::Handshake(reason.to_string()))
 }

@@ -3,6 +3,8 @@
 //! Upstream drivers have no replication protocol, so the messages are read here, with `postgres-protocol` for all that
 //! it knows.
 
+use std::net::SocketAddr;
+
 use bytes::{Buf, BytesMut};
 use outbox_decoder::stream::frame_bytes;
 use postgres_protocol::message::backend::Message;
@@ -26,15 +28,22 @@ pub(super) struct Messages {
     pub(super) buffer: BytesMut,
     pub(super) frame_bytes_max: usize,
     pub(super) timeout_ms: u64,
+    /// A write ended in the middle of a message: whatever followed would be read as its rest.
+    is_torn: bool,
 }
 
 impl Messages {
-    pub(super) async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
+    pub(super) async fn connect(
+        settings: &PostgresSettings,
+        host: &Host,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, PostgresError> {
         Ok(Self {
-            socket: Socket::connect(settings, host).await?,
+            socket: Socket::connect(settings, host, address).await?,
             buffer: BytesMut::with_capacity(READ_BYTES),
             frame_bytes_max: settings.frame_bytes_max,
             timeout_ms: settings.connect_timeout_ms,
+            is_torn: false,
         })
     }
 
@@ -98,11 +107,17 @@ impl Messages {
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), PostgresError> {
+        if self.is_torn {
+            return Err(PostgresError::Closed);
+        }
+        self.is_torn = true;
         within("writing", self.timeout_ms, async {
             self.socket.write_all(bytes).await?;
             Ok(self.socket.flush().await?)
         })
-        .await
+        .await?;
+        self.is_torn = false;
+        Ok(())
     }
 
     /// Moves on over the frame that is first in the buffer, whole.

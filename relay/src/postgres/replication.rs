@@ -2,6 +2,8 @@
 //!
 //! Source: PostgreSQL documentation, "Streaming Replication Protocol".
 
+use std::net::SocketAddr;
+
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use outbox_decoder::Lsn;
@@ -33,15 +35,19 @@ pub struct Identity {
 type TextRow = Vec<Option<String>>;
 
 impl ReplicationConnection {
-    /// Connects and logs in.
+    /// Connects and logs in; to `address`, where the name may lead to several.
     ///
     /// # Errors
     /// See [`PostgresError`]; all of it within `connect_timeout_ms`.
-    pub async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
+    pub async fn connect(
+        settings: &PostgresSettings,
+        host: &Host,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, PostgresError> {
         let password = reveal_password(settings, host)?;
         let timeout_ms = settings.connect_timeout_ms;
         let connect = async {
-            let mut messages = Messages::connect(settings, host).await?;
+            let mut messages = Messages::connect(settings, host, address).await?;
             log_in(&mut messages, settings, password.as_ref()).await?;
             Ok(Self { messages })
         };

@@ -42,7 +42,9 @@ pub async fn open_session(
     remembered: Option<Remembered>,
     metrics: &Metrics,
 ) -> Result<Session, Fault> {
-    let timeout_ms = settings.postgres.connect_timeout_ms.saturating_mul(SESSION_TIMEOUTS);
+    let others = settings.postgres.hosts.len().saturating_sub(1);
+    let timeouts = SESSION_TIMEOUTS + u64::try_from(others).unwrap_or(0);
+    let timeout_ms = settings.postgres.connect_timeout_ms.saturating_mul(timeouts);
     let opened = timeout(Duration::from_millis(timeout_ms), open(settings, remembered, metrics)).await;
     opened.unwrap_or_else(|_| {
         let error = PostgresError::TimedOut {
@@ -57,7 +59,7 @@ async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Met
     let postgres = &settings.postgres;
     let failed = |error: PostgresError| policy::fault(&error, postgres);
     let control = Control::connect(postgres, "control").await.map_err(failed)?;
-    let mut replication = ReplicationConnection::connect(postgres, control.host())
+    let mut replication = ReplicationConnection::connect(postgres, control.host(), control.address())
         .await
         .map_err(failed)?;
     // Before the checks: while one of them holds the relay back, the figures say how long that can last.

@@ -1,6 +1,7 @@
 //! The bare connection: TCP, TLS over TCP, or a unix socket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
 use crate::config::{Host, PostgresSettings, TlsMode};
@@ -33,13 +35,20 @@ pub(super) enum Socket {
 impl Socket {
     /// Connects; over the network with TLS as the settings say. Both connections of the relay come from here, so that
     /// they cannot differ in what they trust.
-    pub(super) async fn connect(settings: &PostgresSettings, host: &Host) -> Result<Self, PostgresError> {
+    pub(super) async fn connect(
+        settings: &PostgresSettings,
+        host: &Host,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, PostgresError> {
         let Host { name, port } = host;
         if name.starts_with('/') {
             let path = Path::new(name).join(format!(".s.PGSQL.{port}"));
             return Ok(Self::Unix(UnixStream::connect(path).await?));
         }
-        let stream = TcpStream::connect((name.as_str(), *port)).await?;
+        let stream = match address {
+            Some(address) => TcpStream::connect(address).await?,
+            None => connect_by_name(name, *port, settings.connect_timeout_ms).await?,
+        };
         stream.set_nodelay(true)?;
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(KEEPALIVE_IDLE_S))
@@ -51,6 +60,15 @@ impl Socket {
             return Ok(Self::Tcp(stream));
         }
         Ok(Self::Tls(Box::new(tls::secure(stream, &settings.tls, name).await?)))
+    }
+
+    /// The server's address; a unix socket has none.
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Tls(stream) => stream.get_ref().peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
     }
 
     /// Whether waiting before a read lets the other side send more at once: a unix socket's buffer is too small.
@@ -85,6 +103,21 @@ impl Socket {
         let read = std::pin::pin!(self.read_buf(buffer));
         read.poll(cx)
     }
+}
+
+/// A name may have several addresses, and the first may lead nowhere: each gets its share of the time.
+async fn connect_by_name(name: &str, port: u16, timeout_ms: u64) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((name, port)).await?.collect();
+    let share_ms = timeout_ms / u64::try_from(addresses.len().max(1)).unwrap_or(1);
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address"));
+    for address in addresses {
+        match timeout(Duration::from_millis(share_ms), TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = error,
+            Err(_) => failed = io::Error::new(io::ErrorKind::TimedOut, format!("{address} did not answer")),
+        }
+    }
+    Err(failed)
 }
 
 impl AsyncRead for Socket {

@@ -40,7 +40,7 @@ pub(super) async fn secure(
     let ssl = configuration.into_ssl(host).map_err(failed)?;
     let mut stream = SslStream::new(ssl, stream).map_err(failed)?;
     if let Err(error) = Pin::new(&mut stream).connect().await {
-        return Err(refused(&error, stream.ssl(), host).into());
+        return Err(refused(&error, stream.ssl(), settings.mode, host).into());
     }
     Ok(stream)
 }
@@ -122,9 +122,11 @@ fn present(builder: &mut SslConnectorBuilder, settings: &TlsSettings) -> Result<
     builder.check_private_key().map_err(unusable(key))
 }
 
-fn refused(error: &openssl::ssl::Error, ssl: &SslRef, host: &str) -> TlsError {
+fn refused(error: &openssl::ssl::Error, ssl: &SslRef, mode: TlsMode, host: &str) -> TlsError {
     match ssl.verify_result() {
         X509VerifyResult::OK => TlsError::Handshake(error.to_string()),
+        // It was not asked for.
+        _ if mode == TlsMode::Require => TlsError::Handshake(error.to_string()),
         result => TlsError::Certificate {
             host: host.to_owned(),
             why: result.error_string(),

@@ -7,6 +7,8 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::impostor::{Impostor, Script, Victim, authentication, hear, message};
 use outbox_relay_tests::setup::Setup;
 
+use crate::bad_input::is_halted;
+
 const CLEARTEXT: u32 = 3;
 const MD5: u32 = 5;
 const SASL: u32 = 10;
@@ -84,13 +86,7 @@ fn a_server_that_does_not_know_the_password_either_is_refused() -> Outcome {
         ))?;
         client.write_all(&authentication(0, &[]))
     };
-    is_refused(
-        "signature",
-        Victim::Replication,
-        script,
-        "postgres_authentication_failed",
-        "SCRAM",
-    )
+    both_refuse("signature", script, "postgres_authentication_failed", "SCRAM")
 }
 
 #[test]
@@ -113,13 +109,7 @@ fn a_login_that_ends_without_the_servers_proof_is_refused() -> Outcome {
 #[test]
 fn a_scram_challenge_that_would_keep_the_relay_busy_is_refused() -> Outcome {
     let script: Script = |client| challenge(client, 2_000_000_000);
-    is_refused(
-        "iterations",
-        Victim::Replication,
-        script,
-        "postgres_authentication_failed",
-        "SCRAM",
-    )
+    both_refuse("iterations", script, "postgres_authentication_failed", "SCRAM")
 }
 
 #[test]
@@ -170,5 +160,18 @@ fn an_error_before_the_encryption_is_not_taken_for_the_servers_word() -> Outcome
         script,
         "postgres_protocol_violation",
         "an answer to the request for TLS was expected",
+    )
+}
+
+/// The first connection meets it, and what it needs is said, not that the network be looked at.
+#[test]
+fn a_password_that_is_not_there_is_what_is_said_to_be_missing() -> Outcome {
+    let mut scenario = Setup::new("no_password").start()?;
+    scenario.settings.remove("postgres.password_file");
+    let mut relay = scenario.relay()?;
+    is_halted(
+        &mut relay,
+        "postgres_authentication_failed",
+        "set postgres.password_file",
     )
 }

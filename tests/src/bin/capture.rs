@@ -87,7 +87,7 @@ async fn stream(postgres: &Postgres) -> Result<Vec<(&'static str, Vec<u8>)>, Fai
     let settings = settings(postgres)?;
     let mut connections = Vec::new();
     for name in STREAMS {
-        let mut connection = ReplicationConnection::connect(&settings, &settings.hosts[0]).await?;
+        let mut connection = ReplicationConnection::connect(&settings, &settings.hosts[0], None).await?;
         connection.create_slot(name, SLOT_WAIT_MS).await?;
         connections.push((name, connection));
     }

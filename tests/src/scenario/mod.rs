@@ -121,11 +121,12 @@ impl Scenario {
     /// # Errors
     /// The brokers refuse.
     pub fn create_topic(&mut self, topic: &str, partitions: i32, config: &[(&str, &str)]) -> Outcome {
-        self.servers.topics()?.create(topic, partitions, config)?;
-        self.topics.push(topic.to_owned());
+        // First, because what a running relay has waited to send is confirmed as soon as there is the topic.
         if let Some(sampler) = &self.sampler {
             sampler.add_topic(topic);
         }
+        self.servers.topics()?.create(topic, partitions, config)?;
+        self.topics.push(topic.to_owned());
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl Slot<'_> {
     async fn make(&self, wait_ms: u64) -> Result<(), Failure> {
         let postgres = &self.settings.postgres;
         let refused = |error| Login::Configured.refused(&error, postgres);
-        let connected = ReplicationConnection::connect(postgres, self.control.host()).await;
+        let connected = ReplicationConnection::connect(postgres, self.control.host(), self.control.address()).await;
         let mut replication = connected.map_err(refused)?;
         eprintln!(
             "creating slot {}; this waits for every transaction that is running: SELECT pid, xact_start, query FROM \
@@ -71,7 +71,7 @@ impl Slot<'_> {
     /// The server would go on waiting, and make the slot long after the command has ended.
     async fn give_up(&self) -> Result<(), PostgresError> {
         let statement = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE usename = current_user AND application_name = $1 AND query LIKE 'CREATE_REPLICATION_SLOT \"' || $2 || '\" %'";
+             WHERE usename = current_user AND application_name = $1 AND starts_with(query, 'CREATE_REPLICATION_SLOT \"' || $2 || '\" ')";
         let (client, application_name) = (self.control.client(), &self.settings.postgres.application_name);
         client.execute(statement, &[application_name, &self.name()]).await?;
         Ok(())
