@@ -16,7 +16,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use super::StackError;
 use super::process::poll;
 
-const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+const REQUEST_LIMIT: Duration = Duration::from_mins(1);
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 /// How long until every broker knows of a change.
 const SPREAD_LIMIT: Duration = Duration::from_secs(30);
