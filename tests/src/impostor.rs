@@ -5,11 +5,10 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use crate::failure::Outcome;
+use crate::proxy::accept;
 
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const STARTUP_BYTES_MAX: usize = 4096;
 /// What the request for TLS holds instead of a protocol version.
 const SSL_REQUEST: [u8; 4] = 80_877_103_u32.to_be_bytes();
@@ -47,14 +46,9 @@ impl Impostor {
         let closing = Arc::new(AtomicBool::new(false));
         let is_closing = Arc::clone(&closing);
         thread::spawn(move || {
-            while !is_closing.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((client, _)) => {
-                        thread::spawn(move || meet(client, server, victim, script));
-                    }
-                    Err(_) => thread::sleep(ACCEPT_PAUSE),
-                }
-            }
+            accept(&listener, &is_closing, |client| {
+                thread::spawn(move || meet(client, server, victim, script));
+            });
         });
         Ok(Impostor { port, closing })
     }

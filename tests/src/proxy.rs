@@ -46,7 +46,12 @@ impl Proxy {
             clients: Mutex::default(),
         });
         let accepting = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, &accepting));
+        thread::spawn(move || {
+            accept(&listener, &accepting.closing, |client| {
+                let shared = Arc::clone(&accepting);
+                thread::spawn(move || pass(client, &shared));
+            });
+        });
         Ok(Proxy { port, shared })
     }
 
@@ -96,13 +101,11 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    while !shared.closing.load(Ordering::Relaxed) {
+/// Hands over each client until the listener, which must not block, is to close.
+pub(crate) fn accept(listener: &TcpListener, closing: &AtomicBool, serve: impl Fn(TcpStream)) {
+    while !closing.load(Ordering::Relaxed) {
         match listener.accept() {
-            Ok((client, _)) => {
-                let shared = Arc::clone(shared);
-                thread::spawn(move || pass(client, &shared));
-            }
+            Ok((client, _)) => serve(client),
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(ACCEPT_PAUSE),
             Err(_) => return,
         }

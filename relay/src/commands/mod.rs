@@ -15,7 +15,7 @@ use clap::{Args, Parser, Subcommand};
 use exit::EXIT_CODES;
 pub use exit::Failure;
 
-use crate::config::{Loaded, Sources, listen, load};
+use crate::config::{Sources, listen, load};
 
 /// Wide enough for every line below, and as wide as a terminal surely is.
 const WIDTH: usize = 80;
@@ -92,18 +92,14 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     let SourceFlags { config, set } = command_line.sources;
     let sources = Sources::of_process(config, set);
     let refused = |errors| Failure::configuration(&errors);
-    if let Command::Healthcheck = command_line.command {
-        return healthcheck::healthcheck(listen(&sources).map_err(refused)?);
-    }
-    let loaded = load(&sources).map_err(refused)?;
-    let Loaded { settings, .. } = &loaded;
+    let load = || load(&sources).map_err(refused);
     match command_line.command {
-        Command::Run => run::run(loaded.settings),
-        Command::Migrate(arguments) => migrate::migrate(settings, &arguments),
-        Command::Slot(command) => slot::slot(settings, command),
-        Command::Healthcheck => unreachable!("it was done above"),
+        Command::Run => run::run(load()?.settings),
+        Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
+        Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Config { json } => {
-            print!("{}", config::run(&loaded, json));
+            print!("{}", config::run(&load()?, json));
             Ok(())
         }
     }

@@ -112,6 +112,19 @@ fn standby_names(list: &str) -> Vec<String> {
     names
 }
 
+/// Checks that this is the cluster of before.
+///
+/// # Errors
+/// It is another one; `remedy` is what to do then.
+pub(super) fn check_cluster(identity: &Identity, known: &Remembered, remedy: &str) -> Result<(), Fault> {
+    let (now, before) = (identity.system_identifier, known.system_identifier);
+    if now == before {
+        return Ok(());
+    }
+    let message = format!("this is another PostgreSQL cluster: system identifier {now}, before it was {before}");
+    Err(Fault::environment("server_replaced", message, remedy))
+}
+
 /// Compares the server with what the advisory row remembers: a server that was restored or that lags behind the one
 /// before it must not be streamed from as if it were the same.
 ///
@@ -125,11 +138,7 @@ pub(super) async fn check_identity(
 ) -> Result<(), Fault> {
     let remedy = "find out which server this is. If it is meant: look for events between the two positions, then run \
                   `outbox-relay slot forget` so that the relay accepts it";
-    if identity.system_identifier != known.system_identifier {
-        let (now, before) = (identity.system_identifier, known.system_identifier);
-        let message = format!("this is another PostgreSQL cluster: system identifier {now}, before it was {before}");
-        return Err(Fault::environment("server_replaced", message, remedy));
-    }
+    check_cluster(identity, known, remedy)?;
     let went_back = |what: String| Fault::environment("server_went_back", what, remedy);
     let confirmed = known.confirmed;
     if identity.timeline < known.timeline {

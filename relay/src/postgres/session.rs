@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::postgres::advisory::{Advisory, AdvisoryRow, Remembered};
-use crate::postgres::checks::{CheckedSlot, check_identity};
+use crate::postgres::checks::{CheckedSlot, check_cluster, check_identity};
 use crate::postgres::control::{Control, show_slot};
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
@@ -94,14 +94,11 @@ fn refuse_stranger(
     remembered: Option<&Remembered>,
 ) -> Result<(), Fault> {
     match (known, remembered) {
-        (None, Some(before)) if before.system_identifier != identity.system_identifier => {
-            let (now, before) = (identity.system_identifier, before.system_identifier);
-            Err(Fault::environment(
-                "server_replaced",
-                format!("this is another PostgreSQL cluster: system identifier {now}, before it was {before}"),
-                "find out which server this is; if it is meant, restart the relay",
-            ))
-        }
+        (None, Some(before)) => check_cluster(
+            identity,
+            before,
+            "find out which server this is; if it is meant, restart the relay",
+        ),
         _ => Ok(()),
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::history::History;
+use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::wait::wait_for;
@@ -38,11 +39,7 @@ fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
     ensure(refused.code == Some(1) && refused.output.contains("--yes"), || {
         format!("{refused:?}")
     })?;
-    let dropped = scenario.command(&["slot", "drop", "--yes"])?;
-    ensure(dropped.code == Some(0), || format!("{dropped:?}"))?;
-    relay.wait_for_fault("slot_missing")?;
-    scenario.create_slot()?;
-    relay.wait_for_phase("streaming")?;
+    make_slot_anew(&mut scenario, &mut relay)?;
     writer.write(10)?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
@@ -100,11 +97,7 @@ fn a_slot_that_is_lost_while_kafka_is_away_takes_nothing_from_what_was_read_befo
     scenario.servers.own_kafka()?.thaw(0)?;
     relay.wait_for_figure("events_acked_total", |records| records >= 20.0)?;
 
-    let dropped = scenario.command(&["slot", "drop", "--yes"])?;
-    ensure(dropped.code == Some(0), || format!("{dropped:?}"))?;
-    relay.wait_for_fault("slot_missing")?;
-    scenario.create_slot()?;
-    relay.wait_for_phase("streaming")?;
+    make_slot_anew(&mut scenario, &mut relay)?;
     writer.write(10)?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.rows == 30 && report.duplicates == 0, || report.to_string())
@@ -194,4 +187,12 @@ fn write_until(stopping: &AtomicBool, mut writer: Writer) -> Outcome<History> {
 fn set_standbys(database: &Database, change: &str) -> Outcome {
     database.run(&format!("ALTER SYSTEM {change}"))?;
     database.rows("SELECT pg_reload_conf()", &[]).map(drop)
+}
+
+fn make_slot_anew(scenario: &mut Scenario, relay: &mut Relay) -> Outcome {
+    let dropped = scenario.command(&["slot", "drop", "--yes"])?;
+    ensure(dropped.code == Some(0), || format!("{dropped:?}"))?;
+    relay.wait_for_fault("slot_missing")?;
+    scenario.create_slot()?;
+    relay.wait_for_phase("streaming").map(drop)
 }

@@ -123,8 +123,11 @@ impl Delivery {
 
     /// Whether new records can be taken.
     pub fn is_flowing(&self) -> bool {
-        let is_halted = self.blame.as_ref().is_some_and(Blame::holds_back);
-        !is_halted && matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
+        !self.is_halted() && matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
+    }
+
+    fn is_halted(&self) -> bool {
+        self.blame.as_ref().is_some_and(Blame::holds_back)
     }
 
     /// Takes the reports that have come and goes on to whatever they lead to.
@@ -304,7 +307,7 @@ impl Sink for Delivery {
     type Refusal = Refusal;
 
     fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
-        if !self.is_flowing() {
+        if self.is_halted() {
             return Err(SendError::Full);
         }
         let State::Flowing(outlet) = &mut self.state else {
