@@ -139,6 +139,8 @@ fn a_wal_level_that_is_too_low_halts_and_raising_it_starts_the_stream() -> Outco
     })?;
     scenario.database()?.run("ALTER SYSTEM SET wal_level = 'logical'")?;
     relay.may_show("postgres_unreachable");
+    // Between the start of the server and the command below the relay may look for the slot.
+    relay.may_show("slot_missing");
     scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
     scenario.servers.own_postgres()?.start_again()?;
     scenario.create_slot()?;
