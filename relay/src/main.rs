@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use outbox_relay::commands::{CommandLine, Failure, execute};
+use outbox_relay::commands::{CommandLine, Refusal, execute};
 
 fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             return if asked {
                 ExitCode::SUCCESS
             } else {
-                ExitCode::from(Failure::USAGE)
+                ExitCode::from(Refusal::CommandLineWrong.entry().exit)
             };
         }
     };

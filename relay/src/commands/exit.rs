@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::refusal::Refusal;
 use crate::config::ConfigErrors;
 use crate::fault::Fault;
 
@@ -21,57 +22,56 @@ Exit codes:
 `run` never exits because PostgreSQL or Kafka is away or something there is
 wrong: it says so and tries again.";
 
-/// A message for people and a code for machines.
+/// A message for people, a name and a code for machines.
 #[derive(Debug)]
 pub struct Failure {
     /// `None` when the log has said it.
     message: Option<String>,
-    code: u8,
+    /// A [`Refusal`]'s name or a fault's.
+    name: &'static str,
+    exit: u8,
 }
 
 impl Failure {
-    pub(super) const GENERAL: u8 = 1;
-    pub(super) const NOT_LIVE: u8 = 2;
-    /// `EX_USAGE` of sysexits.h.
-    pub const USAGE: u8 = 64;
-    /// `EX_TEMPFAIL`.
-    pub(super) const UNDRAINED: u8 = 75;
-    /// `EX_CONFIG`.
-    pub(super) const CONFIGURATION: u8 = 78;
-    /// 128 + SIGINT, as shells say it.
-    pub(super) const LEFT_AT_ONCE: u8 = 130;
-
-    pub(super) fn new(code: u8, message: impl Into<String>) -> Self {
+    pub(super) fn new(refusal: Refusal, what: impl std::fmt::Display, next: impl std::fmt::Display) -> Self {
         Self {
-            message: Some(message.into()),
-            code,
+            message: Some(format!("{what}\n  next: {next}")),
+            ..Self::logged(refusal)
         }
     }
 
     /// What is to be said stands in the log, in its format.
-    pub(super) fn logged(code: u8) -> Self {
-        Self { message: None, code }
-    }
-
-    pub(super) fn general(what: impl std::fmt::Display, next: impl std::fmt::Display) -> Self {
-        Self::new(Self::GENERAL, format!("{what}\n  next: {next}"))
+    pub(super) const fn logged(refusal: Refusal) -> Self {
+        Self {
+            message: None,
+            name: refusal.entry().name,
+            exit: refusal.entry().exit,
+        }
     }
 
     pub(super) fn configuration(errors: &ConfigErrors) -> Self {
-        Self::new(Self::CONFIGURATION, errors.to_string())
+        Self {
+            message: Some(errors.to_string()),
+            ..Self::logged(Refusal::ConfigurationWrong)
+        }
     }
 
-    /// Prints the message and gives the code.
+    /// Prints message and name, and gives the code.
     pub fn report(&self) -> ExitCode {
         if let Some(message) = &self.message {
-            eprintln!("outbox-relay: {message}");
+            eprintln!("outbox-relay: {message}\n  code: {}", self.name);
         }
-        ExitCode::from(self.code)
+        ExitCode::from(self.exit)
     }
 }
 
+/// A command does not wait for what stands in its way to pass.
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        Self::general(fault.message, fault.hint)
+        Self {
+            message: Some(format!("{}\n  next: {}", fault.message, fault.hint)),
+            name: fault.code.name(),
+            exit: Refusal::FAULT_EXIT,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::Failure;
+use super::{Failure, Refusal};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_BYTES_MAX: u64 = 4096;
@@ -13,18 +13,22 @@ const ANSWER_BYTES_MAX: u64 = 4096;
 pub(super) fn healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     let address = reachable(listen);
     let answer = ask(address).map_err(|error| {
-        let message = format!(
-            "no answer from http://{address}/livez: {error}\n  next: is the relay running, and is \
-                               admin.listen the same for both?"
-        );
-        Failure::new(Failure::NOT_LIVE, message)
+        Failure::new(
+            Refusal::NotLive,
+            format!("no answer from http://{address}/livez: {error}"),
+            "is the relay running, and is admin.listen the same for both?",
+        )
     })?;
     let body = answer.split("\r\n\r\n").nth(1).unwrap_or_default().trim();
     if answer.starts_with("HTTP/1.1 200 ") {
         println!("{body}");
         Ok(())
     } else {
-        Err(Failure::new(Failure::NOT_LIVE, body))
+        Err(Failure::new(
+            Refusal::NotLive,
+            body,
+            "the relay's log says what it did last",
+        ))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The login of a command that asks the server something and ends: its refusals speak of what that command was given.
 
-use super::Failure;
+use super::{Failure, Refusal};
 use crate::config::PostgresSettings;
 use crate::postgres::{Control, PostgresError, fault, place};
 
@@ -31,11 +31,12 @@ impl Login {
                  {error}",
                 place(postgres)
             );
-            return Failure::general(what, self.where_a_password_goes());
+            return Failure::new(Refusal::PasswordMissing, what, self.where_a_password_goes());
         }
         let found = fault(error, postgres);
         match (self, error.sqlstate()) {
-            (Self::Flags, Some("28P01" | "28000")) => Failure::general(
+            (Self::Flags, Some("28P01" | "28000")) => Failure::new(
+                Refusal::LoginRefused,
                 found.message,
                 format!(
                     "check --user, the password in --password-file, and pg_hba.conf (a line for role {user} and \

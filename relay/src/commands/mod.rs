@@ -2,9 +2,11 @@
 
 pub mod config;
 mod exit;
+mod explain;
 mod healthcheck;
 mod login;
 mod migrate;
+mod refusal;
 mod run;
 mod slot;
 
@@ -14,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use exit::EXIT_CODES;
 pub use exit::Failure;
+pub use refusal::Refusal;
 
 use crate::config::{Sources, listen, load};
 
@@ -76,6 +79,11 @@ enum Command {
     Slot(slot::Command),
     /// Ask a running relay whether it is live; for containers without curl
     Healthcheck,
+    /// Say what a code of the log, `/readyz` or a message means and what to do; without one, all of them
+    Explain {
+        /// Such as `slot_lost`
+        code: Option<String>,
+    },
     /// Show the effective configuration and where each value came from
     Config {
         /// As JSON
@@ -98,6 +106,10 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
         Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
         Command::Slot(command) => slot::slot(&load()?.settings, command),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
+        Command::Explain { code } => {
+            print!("{}", explain::explain(code.as_deref())?);
+            Ok(())
+        }
         Command::Config { json } => {
             print!("{}", config::run(&load()?, json));
             Ok(())
@@ -108,7 +120,8 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
 /// A runtime for commands that ask the server something and end.
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::general(format!("no runtime: {error}"), "try again"))?;
+    let runtime =
+        runtime.map_err(|error| Failure::new(Refusal::SystemRefused, format!("no runtime: {error}"), "try again"))?;
     let done = runtime.block_on(work);
     // A name that is being looked up cannot be stopped, and nobody waits for the answer.
     runtime.shutdown_background();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, block_on};
+use super::{Failure, Refusal, block_on};
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::kafka::Delivery;
@@ -14,8 +14,10 @@ use crate::postgres::place;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
 
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
-    let configuration = |what: String| Failure::new(Failure::CONFIGURATION, what);
-    start_logging(&settings.log).map_err(|error| configuration(format!("log.filter: {error}")))?;
+    start_logging(&settings.log).map_err(|error| {
+        let what = format!("log.filter: {error}");
+        Failure::new(Refusal::ConfigurationWrong, what, "correct log.filter")
+    })?;
     let metrics = Arc::<Metrics>::default();
     let (health, heartbeat) = (Health::default(), Heartbeat::default());
     show_limits(&metrics, &settings);
@@ -26,7 +28,13 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         Arc::clone(&metrics),
         health.clone(),
     )
-    .map_err(|error| configuration(format!("kafka: {error}\n  next: correct kafka.properties")))?;
+    .map_err(|error| {
+        Failure::new(
+            Refusal::PropertyRefused,
+            format!("kafka: {error}"),
+            "correct kafka.properties",
+        )
+    })?;
     let admin = Admin {
         health: health.clone(),
         heartbeat: heartbeat.clone(),
@@ -34,7 +42,8 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     };
     let listen = settings.admin.listen;
     let bound = admin.serve(listen).map_err(|error| {
-        Failure::general(
+        Failure::new(
+            Refusal::AdminAddressTaken,
             format!("cannot listen on {listen}: {error}"),
             "choose another admin.listen, or stop what holds it",
         )
@@ -43,7 +52,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 
     let settings = Arc::new(settings);
     let outcome = block_on(async move {
-        let shutdown = watch_signals().map_err(|error| Failure::general(error, "try again"))?;
+        let shutdown = watch_signals().map_err(|error| Failure::new(Refusal::SystemRefused, error, "try again"))?;
         Ok(Line::new(settings, metrics, health, heartbeat, shutdown, delivery)
             .run()
             .await)
@@ -63,7 +72,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
                  transaction that had not ended, or since the last status update, may repeat after the next start; \
                  nothing is lost"
             );
-            Err(Failure::logged(Failure::UNDRAINED))
+            Err(Failure::logged(Refusal::StoppedUndrained))
         }
         Outcome::Undrained { in_flight } => {
             tracing::warn!(
@@ -72,7 +81,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
                  to, and what was acknowledged since the last status update may repeat after the next start; \
                  nothing is lost"
             );
-            Err(Failure::logged(Failure::UNDRAINED))
+            Err(Failure::logged(Refusal::StoppedUndrained))
         }
     }
 }
@@ -109,7 +118,7 @@ fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
         let _ = stop.send(true);
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("second signal: leaving at once; what is in flight repeats after the next start");
-        std::process::exit(Failure::LEFT_AT_ONCE.into());
+        std::process::exit(Refusal::LeftAtOnce.entry().exit.into());
     });
     Ok(stopped)
 }

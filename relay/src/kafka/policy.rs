@@ -5,10 +5,10 @@
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use crate::fault::{Fault, FaultKind};
+use crate::fault::{Fault, FaultCode};
 
-/// A row of the table: codes, kind, name, what to do next.
-type Row = (&'static [Code], FaultKind, &'static str, &'static str);
+/// A row of the table: codes, the fault they mean, what to do next.
+type Row = (&'static [Code], FaultCode, &'static str);
 
 const TABLE: [Row; 8] = [
     (
@@ -17,14 +17,12 @@ const TABLE: [Row; 8] = [
             Code::UnknownTopic,
             Code::UnknownPartition,
         ],
-        FaultKind::Environment,
-        "topic_missing",
+        FaultCode::TopicMissing,
         "create the topic, or correct the outbox's topic template; the relay goes on by itself",
     ),
     (
         &[Code::TopicAuthorizationFailed],
-        FaultKind::Environment,
-        "topic_not_authorized",
+        FaultCode::TopicNotAuthorized,
         "allow the relay's principal to WRITE and DESCRIBE the topic; the relay goes on by itself",
     ),
     (
@@ -32,14 +30,12 @@ const TABLE: [Row; 8] = [
             Code::ClusterAuthorizationFailed,
             Code::TransactionalIdAuthorizationFailed,
         ],
-        FaultKind::Environment,
-        "cluster_not_authorized",
+        FaultCode::ClusterNotAuthorized,
         "allow the relay's principal IDEMPOTENT_WRITE on the cluster; the relay goes on by itself",
     ),
     (
         &[Code::SaslAuthenticationFailed, Code::Authentication],
-        FaultKind::Environment,
-        "kafka_authentication_failed",
+        FaultCode::KafkaAuthenticationFailed,
         "correct the SASL properties under kafka.properties; the relay goes on by itself once they are valid",
     ),
     (
@@ -48,14 +44,12 @@ const TABLE: [Row; 8] = [
             Code::UnsupportedVersion,
             Code::UnsupportedSASLMechanism,
         ],
-        FaultKind::Environment,
-        "kafka_unsupported",
+        FaultCode::KafkaUnsupported,
         "the brokers cannot do what the relay needs; see the supported versions in the README",
     ),
     (
         &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
-        FaultKind::EventDefect,
-        "record_too_large",
+        FaultCode::RecordTooLarge,
         "raise the topic's max.message.bytes; the relay goes on by itself",
     ),
     (
@@ -66,15 +60,13 @@ const TABLE: [Row; 8] = [
             Code::InvalidTimestamp,
             Code::InvalidDifferentRecord,
         ],
-        FaultKind::EventDefect,
-        "record_refused",
+        FaultCode::RecordRefused,
         "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
          the relay goes on by itself once the brokers accept the record",
     ),
     (
         &[Code::InvalidTopic],
-        FaultKind::EventDefect,
-        "topic_invalid",
+        FaultCode::TopicInvalid,
         "correct the outbox's topic template or the row's aggregate type",
     ),
 ];
@@ -82,20 +74,14 @@ const TABLE: [Row; 8] = [
 /// The fault that a delivery error means.
 pub(super) fn delivery_fault(code: Code, about: &str) -> Fault {
     let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
-    let (kind, name, hint) = row.map_or(
+    let (fault, hint) = row.map_or(
         (
-            FaultKind::Transient,
-            "delivery_failed",
+            FaultCode::DeliveryFailed,
             "nothing: the relay tries again for ever; look at the brokers if this lasts",
         ),
-        |&(_, kind, name, hint)| (kind, name, hint),
+        |&(_, fault, hint)| (fault, hint),
     );
-    Fault {
-        kind,
-        code: name,
-        message: format!("Kafka did not take {about}: {code}"),
-        hint: hint.to_owned(),
-    }
+    Fault::new(fault, format!("Kafka did not take {about}: {code}"), hint)
 }
 
 /// The fault that it means when the producer itself does not take a record, without asking the brokers.
@@ -114,7 +100,7 @@ pub(super) fn refusal_fault(code: Code, about: &str) -> Fault {
 /// The name of a delivery error: a bounded set, used as a metric label.
 pub(super) fn error_type(code: Code) -> &'static str {
     let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
-    row.map_or("delivery_failed", |&(_, _, name, _)| name)
+    row.map_or(FaultCode::DeliveryFailed, |&(_, fault, _)| fault).name()
 }
 
 /// Errors that follow from an earlier one and are never the cause themselves.
@@ -127,8 +113,8 @@ pub(super) const fn is_consequence(code: Code) -> bool {
 
 /// The brokers answer, and acknowledge nothing.
 pub(super) fn stalled() -> Fault {
-    Fault::transient(
-        "acknowledgements_stalled",
+    Fault::new(
+        FaultCode::AcknowledgementsStalled,
         "Kafka has acknowledged nothing of the oldest records in flight for half a minute",
         "look at the brokers: a partition without a leader, or fewer replicas in sync than min.insync.replicas; the \
          relay goes on by itself",
@@ -141,8 +127,8 @@ pub(super) fn unreachable(trouble: Option<&str>) -> Fault {
         Some(trouble) => format!("no Kafka broker answers: {trouble}"),
         None => "no Kafka broker answers".to_owned(),
     };
-    Fault::transient(
-        "kafka_unreachable",
+    Fault::new(
+        FaultCode::KafkaUnreachable,
         message,
         "nothing if the brokers are restarting; otherwise check kafka.bootstrap_servers and the network",
     )
@@ -163,8 +149,8 @@ pub(super) fn broker_fault(code: Option<Code>, reason: &str, trouble: Option<&st
         code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
             Some(delivery_fault(code, &format!("the connection ({reason})")))
         }
-        Code::SSL => Some(Fault::environment(
-            "kafka_tls_failed",
+        Code::SSL => Some(Fault::new(
+            FaultCode::KafkaTlsFailed,
             format!("TLS to Kafka failed: {reason}"),
             "check the ssl.* properties under kafka.properties and the brokers' certificates",
         )),
@@ -175,11 +161,15 @@ pub(super) fn broker_fault(code: Option<Code>, reason: &str, trouble: Option<&st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::FaultKind;
 
     #[test]
     fn an_error_that_nobody_listed_is_transient() {
         let fault = delivery_fault(Code::NotEnoughReplicas, "a record");
-        assert_eq!((fault.kind, fault.code), (FaultKind::Transient, "delivery_failed"));
+        assert_eq!(
+            (fault.kind(), fault.code),
+            (FaultKind::Transient, FaultCode::DeliveryFailed)
+        );
     }
 
     #[test]
@@ -189,7 +179,7 @@ mod tests {
             Code::UnknownTopic,
             Code::TopicAuthorizationFailed,
         ] {
-            assert_eq!(delivery_fault(code, "x").kind, FaultKind::Environment, "{code:?}");
+            assert_eq!(delivery_fault(code, "x").kind(), FaultKind::Environment, "{code:?}");
         }
     }
 

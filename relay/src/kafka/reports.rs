@@ -122,7 +122,7 @@ impl Reports {
     fn brokers_lost(&self, fault: Fault) {
         match self.brokers() {
             Brokers::Suspect(known) | Brokers::Down(known)
-                if known.kind != FaultKind::Transient || fault.kind == FaultKind::Transient => {}
+                if known.kind() != FaultKind::Transient || fault.kind() == FaultKind::Transient => {}
             Brokers::Down(_) => self.set_brokers(Brokers::Down(fault)),
             Brokers::Unknown | Brokers::Up | Brokers::Suspect(_) => self.set_brokers(Brokers::Suspect(fault)),
         }

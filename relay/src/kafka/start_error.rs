@@ -3,7 +3,7 @@
 use rdkafka::error::KafkaError;
 
 use crate::config::{KafkaSettings, SecretError};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 
 /// Why a producer cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -30,14 +30,14 @@ impl StartError {
     /// The same for a relay that runs: a secret's file is read again with every new producer.
     pub(super) fn fault(&self) -> Fault {
         match self {
-            Self::Configuration(_) => Fault::environment(
-                "kafka_configuration_refused",
+            Self::Configuration(_) => Fault::new(
+                FaultCode::KafkaConfigurationRefused,
                 self.to_string(),
                 "correct the files under kafka.property_files, and the relay goes on by itself; what is under \
                  kafka.properties counts after a restart",
             ),
-            Self::Secret(_) => Fault::environment(
-                "kafka_secret_unreadable",
+            Self::Secret(_) => Fault::new(
+                FaultCode::KafkaSecretUnreadable,
                 self.to_string(),
                 "put the file back, readable for the relay; it goes on by itself",
             ),

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use outbox_decoder::stream::Frame;
 use postgres_protocol::message::backend::Message;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::pipeline::{Defect, DefectCause};
 use crate::postgres::{PostgresError, ServerError};
 
@@ -81,8 +81,8 @@ pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
             message: format!("{} ({at})", fault.message),
             ..fault
         },
-        DefectCause::Mapping(error) => Fault::event_defect(
-            "row_does_not_fit_mapping",
+        DefectCause::Mapping(error) => Fault::new(
+            FaultCode::RowDoesNotFitMapping,
             format!("{error} ({at})"),
             "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
              meanwhile, and nothing is lost",

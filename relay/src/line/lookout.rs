@@ -65,7 +65,7 @@ async fn ask(client: &Client, settings: &Settings, metrics: &Metrics) -> Option<
     }
     let fault = check_surroundings(client, settings).await.err();
     // Whatever else it is, the end of the connection is heard elsewhere.
-    fault.filter(|fault| fault.kind == FaultKind::Environment)
+    fault.filter(|fault| fault.kind() == FaultKind::Environment)
 }
 
 fn unanswered(settings: &Settings) -> Fault {

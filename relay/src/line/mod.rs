@@ -195,7 +195,7 @@ impl Line {
 
     /// Shows a fault of the connection and says how long to wait.
     fn note(&mut self, fault: Fault) -> Duration {
-        let wait = match fault.kind {
+        let wait = match fault.kind() {
             FaultKind::Standby => STANDBY_WAIT,
             _ => self.backoff.next_wait(),
         };

@@ -328,7 +328,7 @@ impl<'l> Streaming<'l> {
     fn server_leaves(&mut self, error: &PostgresError) {
         let fault = fault(error, &self.line.settings.postgres);
         tracing::info!(
-            code = fault.code,
+            code = fault.code.name(),
             "the control connection ended; leaving once all is confirmed: {error}"
         );
         self.leave_at = Some((Instant::now() + LEAVE_AFTER, fault));
@@ -339,7 +339,7 @@ impl<'l> Streaming<'l> {
             Interrupt::Notice(notice) => {
                 let now = Instant::now();
                 match notice_fault(&notice, &self.line.settings.postgres) {
-                    Some(fault) if fault.kind == FaultKind::Transient => {
+                    Some(fault) if fault.kind() == FaultKind::Transient => {
                         let received = received(self.line);
                         self.line.settle.doubt(received, now);
                         self.line.health.set(Part::Postgres, Condition::Down(fault));

@@ -3,13 +3,17 @@
 use tokio_postgres::Client;
 
 use crate::config::Settings;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::postgres::advisory::Remembered;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 use crate::postgres::publication::check_publication;
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::slot::SlotState;
+
+/// What to do where a server logs too little for a logical slot.
+pub const WAL_LEVEL_REMEDY: &str =
+    "ALTER SYSTEM SET wal_level = 'logical' and restart the server (Amazon RDS: rds.logical_replication = 1)";
 
 /// A slot that can be streamed from: it exists, is ours to use, and its publication holds what the configuration maps.
 #[derive(Debug)]
@@ -70,10 +74,10 @@ async fn check_wal_level(client: &Client) -> Result<Result<(), Fault>, PostgresE
     Ok(if level == "logical" {
         Ok(())
     } else {
-        Err(Fault::environment(
-            "wal_level_too_low",
+        Err(Fault::new(
+            FaultCode::WalLevelTooLow,
             format!("PostgreSQL has wal_level = {level}, and a logical slot needs logical"),
-            "ALTER SYSTEM SET wal_level = 'logical' and restart the server (Amazon RDS: rds.logical_replication = 1)",
+            WAL_LEVEL_REMEDY,
         ))
     })
 }
@@ -85,8 +89,8 @@ async fn check_not_synchronous(client: &Client, application_name: &str) -> Resul
         .iter()
         .any(|name| name == "*" || name.eq_ignore_ascii_case(application_name));
     Ok(if is_synchronous {
-        Err(Fault::environment(
-            "relay_is_synchronous_standby",
+        Err(Fault::new(
+            FaultCode::RelayIsSynchronousStandby,
             format!(
                 "synchronous_standby_names = '{names}' makes this relay a synchronous standby: every commit would \
                      wait for Kafka"
@@ -122,7 +126,7 @@ pub(super) fn check_cluster(identity: &Identity, known: &Remembered, remedy: &st
         return Ok(());
     }
     let message = format!("this is another PostgreSQL cluster: system identifier {now}, before it was {before}");
-    Err(Fault::environment("server_replaced", message, remedy))
+    Err(Fault::new(FaultCode::ServerReplaced, message, remedy))
 }
 
 /// Compares the server with what the advisory row remembers: a server that was restored or that lags behind the one
@@ -139,7 +143,7 @@ pub(super) async fn check_identity(
     let remedy = "find out which server this is. If it is meant: look for events between the two positions, then run \
                   `outbox-relay slot forget` so that the relay accepts it";
     check_cluster(identity, known, remedy)?;
-    let went_back = |what: String| Fault::environment("server_went_back", what, remedy);
+    let went_back = |what: String| Fault::new(FaultCode::ServerWentBack, what, remedy);
     let confirmed = known.confirmed;
     if identity.timeline < known.timeline {
         let (now, before) = (identity.timeline, known.timeline);

@@ -48,7 +48,7 @@ impl Control {
                         error: Box::new(error),
                     };
                     let needs_somebody =
-                        |error: &PostgresError| policy::fault(error, settings).kind == FaultKind::Environment;
+                        |error: &PostgresError| policy::fault(error, settings).kind() == FaultKind::Environment;
                     failed = Some(failed.filter(needs_somebody).unwrap_or(error));
                 }
                 Err(error) => failed = Some(error),

@@ -19,7 +19,7 @@ mod stream;
 mod tls;
 
 pub use advisory::{Advisory, AdvisoryRow, Remembered};
-pub use checks::{CheckedSlot, check_surroundings};
+pub use checks::{CheckedSlot, WAL_LEVEL_REMEDY, check_surroundings};
 pub use control::{Control, show_slot, slot_figures};
 pub use error::{PostgresError, ServerError, TlsError};
 pub use policy::{fault, notice_fault, place};

@@ -5,7 +5,7 @@
 use outbox_decoder::DecodeError;
 
 use crate::config::PostgresSettings;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::postgres::error::{PostgresError, ServerError, TlsError};
 
 /// The fault that an error means.
@@ -17,8 +17,8 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
             jammed(settings, message)
         }
         (PostgresError::Server(server), Some("42704")) if is_about_slot(server) => slot_missing(settings, message),
-        (PostgresError::Control(_), Some("42501")) => Fault::environment(
-            "postgres_not_permitted",
+        (PostgresError::Control(_), Some("42501")) => Fault::new(
+            FaultCode::PostgresNotPermitted,
             message,
             format!(
                 "log in as the relay's role, or run `outbox-relay migrate`, which gives role {} what it needs",
@@ -37,7 +37,7 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
     } = settings;
     let (code, hint) = match sqlstate {
         "28000" => (
-            "postgres_authentication_failed",
+            FaultCode::PostgresAuthenticationFailed,
             format!(
                 "check postgres.user and pg_hba.conf (a line for role {user} and database {database}, not the keyword \
                  replication); where the server wants a certificate, postgres.tls_certificate_file with the role as its \
@@ -45,7 +45,7 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
             ),
         ),
         "28P01" => (
-            "postgres_authentication_failed",
+            FaultCode::PostgresAuthenticationFailed,
             format!(
                 "check postgres.user, postgres.password_file and pg_hba.conf (a line for role {user} and database \
                  {database}, not the keyword replication); `outbox-relay migrate --user OWNER --set-password` makes \
@@ -53,19 +53,19 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
             ),
         ),
         "3D000" => (
-            "postgres_database_missing",
+            FaultCode::PostgresDatabaseMissing,
             "correct postgres.database, or create it".to_owned(),
         ),
         "42501" => (
-            "postgres_not_permitted",
+            FaultCode::PostgresNotPermitted,
             format!(
                 "ALTER ROLE {user} REPLICATION (on Amazon RDS: GRANT rds_replication TO {user}); run `outbox-relay \
                  migrate` for the other grants"
             ),
         ),
-        "42P01" | "3F000" => ("schema_not_migrated", "run `outbox-relay migrate`".to_owned()),
+        "42P01" | "3F000" => (FaultCode::SchemaNotMigrated, "run `outbox-relay migrate`".to_owned()),
         "55000" => (
-            "slot_unusable",
+            FaultCode::SlotUnusable,
             format!("look at pg_replication_slots for slot {slot}: wal_status and database say why"),
         ),
         // A server that starts or stops.
@@ -73,58 +73,58 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
         _ => {
             let hint = "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
                         max_replication_slots; 55006: stop what uses the slot)";
-            return Fault::transient("postgres_refused", message, hint);
+            return Fault::new(FaultCode::PostgresRefused, message, hint);
         }
     };
-    Fault::environment(code, message, hint)
+    Fault::new(code, message, hint)
 }
 
 /// The connection did not come about, or did not last.
 fn broken(error: &PostgresError, message: String, settings: &PostgresSettings) -> Fault {
     let user = &settings.user;
     let (code, hint) = match error {
-        PostgresError::Tls(tls) => ("postgres_tls_failed", tls_hint(tls).to_owned()),
+        PostgresError::Tls(tls) => (FaultCode::PostgresTlsFailed, tls_hint(tls).to_owned()),
         PostgresError::ChannelBinding(_) => (
-            "postgres_channel_binding_missing",
+            FaultCode::PostgresChannelBindingMissing,
             "look for a proxy that ends TLS in between; if it belongs there, set postgres.channel_binding to prefer"
                 .to_owned(),
         ),
         PostgresError::Authentication(_) | PostgresError::Scram(_) => (
-            "postgres_authentication_failed",
+            FaultCode::PostgresAuthenticationFailed,
             format!(
                 "give role {user} a SCRAM-SHA-256 password (password_encryption = scram-sha-256) and pg_hba.conf the \
                  method scram-sha-256"
             ),
         ),
         PostgresError::NoPassword => (
-            "postgres_authentication_failed",
+            FaultCode::PostgresAuthenticationFailed,
             "set postgres.password_file".to_owned(),
         ),
         PostgresError::Secret(_) => (
-            "postgres_password_unreadable",
+            FaultCode::PostgresPasswordUnreadable,
             "make the file readable for the relay".to_owned(),
         ),
         PostgresError::Decode(DecodeError::FrameTooLarge { .. }) => (
-            "row_too_large",
+            FaultCode::RowTooLarge,
             "raise postgres.frame_bytes_max and restart the relay; nothing is lost".to_owned(),
         ),
         PostgresError::Standby(_) => {
             let hint = "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of \
                         the servers";
-            return Fault::transient("postgres_is_standby", message, hint);
+            return Fault::new(FaultCode::PostgresIsStandby, message, hint);
         }
         PostgresError::Decode(_) | PostgresError::Unexpected { .. } => {
             let hint = "look for a pooler or proxy in between, and connect to PostgreSQL itself";
-            return Fault::transient("postgres_protocol_violation", message, hint);
+            return Fault::new(FaultCode::PostgresProtocolViolation, message, hint);
         }
         _ => return unreachable(message),
     };
-    Fault::environment(code, message, hint)
+    Fault::new(code, message, hint)
 }
 
 fn unreachable(message: String) -> Fault {
     let hint = "check postgres.host, postgres.port and the network, unless the server is just restarting";
-    Fault::transient("postgres_unreachable", message, hint)
+    Fault::new(FaultCode::PostgresUnreachable, message, hint)
 }
 
 fn tls_hint(error: &TlsError) -> &'static str {
@@ -154,8 +154,8 @@ fn is_about_slot(error: &ServerError) -> bool {
 
 fn slot_missing(settings: &PostgresSettings, message: String) -> Fault {
     let slot = &settings.slot;
-    Fault::environment(
-        "slot_missing",
+    Fault::new(
+        FaultCode::SlotMissing,
         message,
         format!(
             "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events may be \
@@ -167,8 +167,8 @@ fn slot_missing(settings: &PostgresSettings, message: String) -> Fault {
 /// Decoding sees the catalog as it was when the row was written: making the publication again does not help.
 fn jammed(settings: &PostgresSettings, message: String) -> Fault {
     let PostgresSettings { publication, slot, .. } = settings;
-    Fault::environment(
-        "publication_missing",
+    Fault::new(
+        FaultCode::PublicationMissing,
         message,
         format!(
             "once publication {publication} is there again (`outbox-relay migrate`): rows written while it was missing \
@@ -184,8 +184,8 @@ fn jammed(settings: &PostgresSettings, message: String) -> Fault {
 pub fn notice_fault(notice: &ServerError, settings: &PostgresSettings) -> Option<Fault> {
     match notice.routine.as_deref()? {
         "LoadPublications" => Some(jammed(settings, format!("PostgreSQL skips rows: {notice}"))),
-        "StandbySlotsHaveCaughtup" => Some(Fault::transient(
-            "waiting_for_standby",
+        "StandbySlotsHaveCaughtup" => Some(Fault::new(
+            FaultCode::WaitingForStandby,
             format!("PostgreSQL holds events back until a standby has them: {notice}"),
             "bring the standby back, or take its slot out of synchronized_standby_slots",
         )),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 
 use crate::config::{OutboxSettings, Settings};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
 
@@ -25,8 +25,8 @@ async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result
         .query_opt("SELECT pubinsert FROM pg_publication WHERE pubname = $1", &[name])
         .await?;
     let Some(publication) = publication else {
-        return Ok(Err(Fault::environment(
-            "publication_missing",
+        return Ok(Err(Fault::new(
+            FaultCode::PublicationMissing,
             format!(
                 "publication {name} does not exist in database {}",
                 settings.postgres.database
@@ -35,8 +35,8 @@ async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result
         )));
     };
     if !publication.try_get::<_, bool>(0)? {
-        return Ok(Err(Fault::environment(
-            "publication_without_inserts",
+        return Ok(Err(Fault::new(
+            FaultCode::PublicationWithoutInserts,
             format!("publication {name} does not publish inserts"),
             format!("ALTER PUBLICATION \"{name}\" SET (publish = 'insert')"),
         )));
@@ -65,8 +65,8 @@ fn compare_tables<'a>(
         .collect();
     if let Some((schema, table)) = mapped.difference(published).next() {
         let is_partitioned = "(of a partitioned table: with publish_via_partition_root = true)";
-        return Err(Fault::environment(
-            "publication_without_table",
+        return Err(Fault::new(
+            FaultCode::PublicationWithoutTable,
             format!("publication {publication} does not hold table {schema}.{table}, which an outbox is mapped to"),
             format!(
                 "run `outbox-relay migrate`, or ALTER PUBLICATION \"{publication}\" ADD TABLE \
@@ -76,8 +76,8 @@ fn compare_tables<'a>(
     }
     match published.difference(&mapped).next() {
         None => Ok(()),
-        Some((schema, table)) => Err(Fault::environment(
-            "table_not_mapped",
+        Some((schema, table)) => Err(Fault::new(
+            FaultCode::TableNotMapped,
             format!("publication {publication} holds table {schema}.{table}, and no outbox is mapped to it"),
             format!(
                 "add an [outbox.<name>] with schema = \"{schema}\" and table = \"{table}\", or take it out: \
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use outbox_decoder::Columns;
 
-    fn compare(published: &[&str], mapped: &[&str]) -> Result<(), &'static str> {
+    fn compare(published: &[&str], mapped: &[&str]) -> Result<(), FaultCode> {
         let published = published
             .iter()
             .map(|table| ("public".to_owned(), (*table).to_owned()))
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn publication_and_mapping_must_hold_the_same_tables() {
         assert_eq!(compare(&["a", "b"], &["b", "a"]), Ok(()));
-        assert_eq!(compare(&["a"], &["a", "b"]), Err("publication_without_table"));
-        assert_eq!(compare(&["a", "b"], &["a"]), Err("table_not_mapped"));
+        assert_eq!(compare(&["a"], &["a", "b"]), Err(FaultCode::PublicationWithoutTable));
+        assert_eq!(compare(&["a", "b"], &["a"]), Err(FaultCode::TableNotMapped));
     }
 }

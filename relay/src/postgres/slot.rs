@@ -4,7 +4,7 @@ use std::fmt;
 
 use tokio_postgres::{Client, Row};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::postgres::error::PostgresError;
 
 /// How a slot is. Slots belong to the whole server: somebody else's may have the name.
@@ -96,19 +96,19 @@ impl SlotState {
         match self {
             Self::Free => Ok(()),
             Self::InUse(holder) => Err(slot_active(slot, &holder.to_string())),
-            Self::Missing => Err(Fault::environment(
-                "slot_missing",
+            Self::Missing => Err(Fault::new(
+                FaultCode::SlotMissing,
                 format!("replication slot {slot} does not exist"),
                 "run `outbox-relay slot create`; if the slot existed before, the events since its last position are \
                  not in a new one: look for them in the outbox table first",
             )),
-            Self::Foreign { what } => Err(Fault::environment(
-                "slot_unusable",
+            Self::Foreign { what } => Err(Fault::new(
+                FaultCode::SlotUnusable,
                 format!("replication slot {slot} {what}"),
                 "correct postgres.slot or postgres.database",
             )),
-            Self::Lost { why } => Err(Fault::environment(
-                "slot_lost",
+            Self::Lost { why } => Err(Fault::new(
+                FaultCode::SlotLost,
                 format!("replication slot {slot} is lost: {why}"),
                 "in this order: `outbox-relay slot drop --yes`, `outbox-relay slot create`, then publish again from the \
                  outbox table what is missing; docs/RECOVERY.md says how. In another order, events are missed",
@@ -140,8 +140,8 @@ fn explain(reason: &str) -> String {
 
 /// Another connection holds the slot: most likely another relay.
 pub(super) fn slot_active(slot: &str, holder: &str) -> Fault {
-    Fault::standby(
-        "slot_active",
+    Fault::new(
+        FaultCode::SlotActive,
         format!("replication slot {slot} is in use: {holder}"),
         "nothing: this relay takes over when the other one is gone",
     )

@@ -129,7 +129,7 @@ impl Health {
             *before = condition;
             return;
         }
-        let was_wrong = matches!(before, Condition::Down(fault) if fault.kind != FaultKind::Standby);
+        let was_wrong = matches!(before, Condition::Down(fault) if fault.kind() != FaultKind::Standby);
         log_change(part, was_wrong, &condition);
         *before = condition;
         board.since = Instant::now();
@@ -180,7 +180,7 @@ impl Snapshot {
 }
 
 fn phase(board: &Board, faults: &[(Part, Fault)]) -> Phase {
-    let any = |kind| faults.iter().any(|(_, fault)| fault.kind == kind);
+    let any = |kind| faults.iter().any(|(_, fault)| fault.kind() == kind);
     if board.draining {
         Phase::Draining
     } else if any(FaultKind::Environment) || any(FaultKind::EventDefect) {
@@ -213,13 +213,9 @@ fn log_change(part: Part, was_wrong: bool, condition: &Condition) {
 }
 
 fn log_fault(part: &'static str, fault: &Fault) {
-    let Fault {
-        kind,
-        code,
-        message,
-        hint,
-    } = fault;
-    match kind {
+    let Fault { code, message, hint } = fault;
+    let code = code.name();
+    match fault.kind() {
         FaultKind::Standby => info!(part, code, next = %hint, "{message}"),
         FaultKind::Transient => warn!(part, code, next = %hint, "{message}"),
         FaultKind::Environment | FaultKind::EventDefect => error!(part, code, next = %hint, "{message}"),
@@ -229,6 +225,7 @@ fn log_fault(part: &'static str, fault: &Fault) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::FaultCode;
 
     #[test]
     fn the_phase_is_the_worst_that_is_known() {
@@ -238,12 +235,21 @@ mod tests {
         health.set(Part::Postgres, Condition::Up);
         health.set(Part::Kafka, Condition::Up);
         assert_eq!(phase(), Phase::Streaming);
-        health.set(Part::Postgres, Condition::Down(Fault::standby("s", "m", "h")));
+        health.set(
+            Part::Postgres,
+            Condition::Down(Fault::new(FaultCode::SlotActive, "m", "h")),
+        );
         assert_eq!(phase(), Phase::Standby);
-        health.set(Part::Kafka, Condition::Down(Fault::transient("a", "m", "h")));
+        health.set(
+            Part::Kafka,
+            Condition::Down(Fault::new(FaultCode::KafkaUnreachable, "m", "h")),
+        );
         health.set(Part::Postgres, Condition::Up);
         assert_eq!(phase(), Phase::Connecting);
-        health.set(Part::Line, Condition::Down(Fault::environment("b", "m", "h")));
+        health.set(
+            Part::Line,
+            Condition::Down(Fault::new(FaultCode::TopicMissing, "m", "h")),
+        );
         assert_eq!(phase(), Phase::Halted);
         health.set_draining();
         assert_eq!(phase(), Phase::Draining);
@@ -254,7 +260,7 @@ mod tests {
         let health = Health::default();
         health.set(
             Part::Line,
-            Condition::Down(Fault::environment("topic_missing", "no topic x", "create x")),
+            Condition::Down(Fault::new(FaultCode::TopicMissing, "no topic x", "create x")),
         );
         assert_eq!(
             health.snapshot().describe(),

@@ -259,7 +259,7 @@ impl Metrics {
         }
         self.fault.reset();
         for (part, fault) in &state.faults {
-            self.fault.with_label_values(&[part.name(), fault.code]).set(1.0);
+            self.fault.with_label_values(&[part.name(), fault.code.name()]).set(1.0);
         }
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
@@ -270,7 +270,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::Fault;
+    use crate::fault::{Fault, FaultCode};
     use crate::telemetry::{Condition, Health, Part};
 
     #[test]
@@ -298,11 +298,11 @@ mod tests {
         let shown = || metrics.render(&health.snapshot());
         health.set(
             Part::Postgres,
-            Condition::Down(Fault::environment("slot_lost", "m", "h")),
+            Condition::Down(Fault::new(FaultCode::SlotLost, "m", "h")),
         );
         health.set(
             Part::Line,
-            Condition::Down(Fault::transient("delivery_failed", "m", "h")),
+            Condition::Down(Fault::new(FaultCode::DeliveryFailed, "m", "h")),
         );
         let text = shown();
         for series in ["part=\"postgres\"", "part=\"line\""].map(|part| text.matches(part).count()) {

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use tokio_postgres::Client;
 
-use super::{Failure, HISTORY, LOCK, SCHEMA, embedded, statements};
+use super::{Failure, HISTORY, LOCK, Refusal, SCHEMA, embedded, statements};
 use crate::config::Settings;
 use crate::postgres::PostgresError;
 
@@ -41,7 +41,11 @@ fn refused(error: tokio_postgres::Error) -> Failure {
         }
         _ => AGAIN,
     };
-    Failure::general(format!("the database refused: {error}"), next)
+    Failure::new(
+        Refusal::MigrationRefused,
+        format!("the database refused: {error}"),
+        next,
+    )
 }
 
 /// The library says only "db error"; what the server said is its cause.
@@ -50,8 +54,8 @@ fn not_migrated(error: &refinery::Error) -> Failure {
         .source()
         .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>());
     let Some(said) = cause.and_then(tokio_postgres::Error::as_db_error) else {
-        return Failure::general(format!("a migration failed: {error}"), AGAIN);
+        return Failure::new(Refusal::MigrationRefused, format!("a migration failed: {error}"), AGAIN);
     };
     let next = if said.code().code() == "42501" { OWNER } else { AGAIN };
-    Failure::general(format!("a migration failed: {said}"), next)
+    Failure::new(Refusal::MigrationRefused, format!("a migration failed: {said}"), next)
 }

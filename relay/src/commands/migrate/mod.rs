@@ -14,7 +14,7 @@ use outbox_decoder::Columns;
 use postgres_protocol::escape::escape_literal;
 
 use super::login::Login;
-use super::{Failure, block_on};
+use super::{Failure, Refusal, block_on};
 use crate::config::{PostgresSettings, Secret, Settings};
 
 mod embedded {
@@ -56,7 +56,7 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
         let control = login.connect(&owner, "migrate").await?;
         let mut client = control
             .into_client()
-            .ok_or_else(|| Failure::general("the connection is shared", "try again"))?;
+            .ok_or_else(|| Failure::new(Refusal::SystemRefused, "the connection is shared", "try again"))?;
         apply::apply(&mut client, settings).await?;
         match password {
             Some(statement) => password::set(&client, &relay.user, &statement).await?,

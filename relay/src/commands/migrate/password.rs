@@ -4,21 +4,22 @@ use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::ExposeSecret;
 use tokio_postgres::Client;
 
-use super::Failure;
+use super::{Failure, Refusal};
 use crate::config::PostgresSettings;
 use crate::postgres::PostgresError;
 
 /// Sets a SCRAM verifier, never the password itself, which statement logs would keep.
 pub(super) fn statement(postgres: &PostgresSettings) -> Result<String, Failure> {
     let secret = postgres.password.as_ref().ok_or_else(|| {
-        Failure::general(
+        Failure::new(
+            Refusal::PasswordMissing,
             "--set-password needs a configured password, and there is none",
             "set postgres.password_file",
         )
     })?;
     let password = secret
         .reveal()
-        .map_err(|error| Failure::general(error, "make the file readable"))?;
+        .map_err(|error| Failure::new(Refusal::PasswordMissing, error, "make the file readable"))?;
     let verifier = postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes());
     let role = escape_identifier(&postgres.user);
     Ok(format!("ALTER ROLE {role} PASSWORD {}", escape_literal(&verifier)))
@@ -27,7 +28,8 @@ pub(super) fn statement(postgres: &PostgresSettings) -> Result<String, Failure> 
 pub(super) async fn set(client: &Client, role: &str, statement: &str) -> Result<(), Failure> {
     client.batch_execute(statement).await.map_err(|error| {
         let error = PostgresError::from(error);
-        Failure::general(
+        Failure::new(
+            Refusal::MigrationRefused,
             format!("the password of {role} could not be set: {error}"),
             "connect with --user as a role that may alter it",
         )

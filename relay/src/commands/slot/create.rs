@@ -1,7 +1,8 @@
 //! `outbox-relay slot create`.
 
-use super::{Failure, Login, Slot};
-use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, check_publication};
+use super::{Failure, Login, Refusal, Slot};
+use crate::fault::{Fault, FaultCode};
+use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, WAL_LEVEL_REMEDY, check_publication};
 
 /// Creating a slot waits for every transaction that is running.
 pub(super) const WAIT_MS: u64 = 120_000;
@@ -53,13 +54,16 @@ impl Slot<'_> {
                 self.leave();
                 Ok(())
             }
-            Err(error) if error.sqlstate() == Some(NOT_IN_THIS_STATE) => Err(Failure::general(
+            Err(error) if error.sqlstate() == Some(NOT_IN_THIS_STATE) => Err(Fault::new(
+                FaultCode::WalLevelTooLow,
                 format!("slot {} could not be created: {error}", self.name()),
-                "ALTER SYSTEM SET wal_level = 'logical' and restart the server (Amazon RDS: rds.logical_replication = 1)",
-            )),
+                WAL_LEVEL_REMEDY,
+            )
+            .into()),
             Err(error @ PostgresError::TimedOut { .. }) => {
                 self.give_up().await.map_err(|error| self.failed(&error))?;
-                Err(Failure::general(
+                Err(Failure::new(
+                    Refusal::SlotCreationWaits,
                     format!("slot {} could not be created: {error}", self.name()),
                     "look for a transaction that stays open in pg_stat_activity; end it, and try again",
                 ))

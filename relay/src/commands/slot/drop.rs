@@ -1,6 +1,6 @@
 //! `outbox-relay slot drop`.
 
-use super::{Failure, Slot};
+use super::{Failure, Refusal, Slot};
 use crate::postgres::{Advisory, SlotState, slot_figures};
 
 const OBJECT_IN_USE: &str = "55006";
@@ -25,7 +25,8 @@ impl Slot<'_> {
         let lag_bytes = figures
             .map_err(|error| self.failed(&error))?
             .map_or(0.0, |figures| figures.lag_bytes);
-        Ok(Failure::general(
+        Ok(Failure::new(
+            Refusal::SlotHoldsEvents,
             format!(
                 "slot {} has {lag_bytes:.0} bytes of WAL that are not confirmed; events in them would never be \
                  published from it",
@@ -55,7 +56,8 @@ impl Slot<'_> {
 }
 
 fn in_use(message: &str) -> Failure {
-    Failure::general(
+    Failure::new(
+        Refusal::SlotInUse,
         message,
         "stop the relay that uses it, and those that stand by, then drop the slot",
     )

@@ -1,13 +1,14 @@
 //! `outbox-relay slot forget`.
 
-use super::{Failure, Slot};
+use super::{Failure, Refusal, Slot};
 use crate::postgres::{Advisory, SlotState};
 
 impl Slot<'_> {
     /// Also for a slot that is missing: a restored server may have the memory and not the slot.
     pub(super) async fn forget(&self) -> Result<(), Failure> {
         if let SlotState::InUse(holder) = self.look().await? {
-            return Err(Failure::general(
+            return Err(Failure::new(
+                Refusal::SlotInUse,
                 format!("replication slot {} is in use: {holder}", self.name()),
                 "nothing: the relay that uses it has accepted this server",
             ));

@@ -10,7 +10,7 @@ mod show;
 use clap::Subcommand;
 
 use super::login::Login;
-use super::{Failure, block_on};
+use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
 use crate::postgres::{Control, PostgresError, SlotState, fault};
 

@@ -2,7 +2,7 @@
 
 use outbox_decoder::Lsn;
 
-use super::{Failure, Slot};
+use super::{Failure, Refusal, Slot};
 use crate::postgres::{Advisory, AdvisoryRow, SlotState, slot_figures};
 use crate::telemetry::SlotFigures;
 
@@ -15,7 +15,13 @@ impl Slot<'_> {
         }
         let failed = |error| self.failed(&error);
         let figures = slot_figures(client, name).await.map_err(failed)?;
-        let gone = || Failure::general(format!("slot {name} was dropped meanwhile"), "look again");
+        let gone = || {
+            Failure::new(
+                Refusal::SlotGone,
+                format!("slot {name} was dropped meanwhile"),
+                "look again",
+            )
+        };
         print!("{}", describe(name, &state, &figures.ok_or_else(gone)?));
         if let SlotState::Lost { .. } = state {
             state.must_be_free(name)?;

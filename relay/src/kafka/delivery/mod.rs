@@ -250,15 +250,15 @@ impl Delivery {
     ) {
         let cause = cause(&failed, batching, fatal);
         failed.sort_unstable_by_key(|failed| failed.ticket);
-        let narrowing = cause.kind == FaultKind::EventDefect && batching == Batching::Full;
-        let next = if cause.kind == FaultKind::EventDefect {
+        let narrowing = cause.kind() == FaultKind::EventDefect && batching == Batching::Full;
+        let next = if cause.kind() == FaultKind::EventDefect {
             Batching::Isolating
         } else {
             Batching::Full
         };
         let until = if narrowing {
             tracing::info!(
-                code = cause.code,
+                code = cause.code.name(),
                 "{}; sending the batch record by record to find which",
                 cause.message
             );

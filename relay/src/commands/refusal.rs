@@ -1,0 +1,108 @@
+//! Why a command ends without having done what was asked, besides the faults: one table, from which come the codes, the
+//! exit codes and a part of `docs/FAULTS.md`.
+
+/// What is known of a refusal whatever the case at hand.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Its name, the last line of the message.
+    pub name: &'static str,
+    /// The process's exit code.
+    pub exit: u8,
+    /// Which commands give it.
+    pub commands: &'static str,
+    /// What it means.
+    pub means: &'static str,
+    /// What to do, as far as that can be said without the case at hand.
+    pub remedy: &'static str,
+}
+
+macro_rules! refusals {
+    ($($variant:ident = $name:literal, $exit:literal, $commands:literal: $means:literal, $remedy:literal;)+) => {
+        /// Which refusal.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Refusal {
+            $(#[doc = $means] $variant,)+
+        }
+
+        impl Refusal {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// What is known of it.
+            pub const fn entry(self) -> Entry {
+                match self {
+                    $(Self::$variant => Entry {
+                        name: $name,
+                        exit: $exit,
+                        commands: $commands,
+                        means: $means,
+                        remedy: $remedy,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+// 64, 75 and 78 are EX_USAGE, EX_TEMPFAIL and EX_CONFIG of sysexits.h; 130 is 128 + SIGINT, as shells say it.
+#[rustfmt::skip]
+refusals! {
+    CommandLineWrong = "command_line_wrong", 64, "all":
+        "a command, flag or argument that does not exist",
+        "`outbox-relay --help`";
+    ConfigurationWrong = "configuration_wrong", 78, "all but `healthcheck`":
+        "a key is unknown, missing or out of bounds, or a file cannot be read; every error is listed with its place",
+        "correct what is listed";
+    PropertyRefused = "property_refused", 78, "`run`":
+        "librdkafka does not accept a property",
+        "correct `kafka.properties`";
+    AdminAddressTaken = "admin_address_taken", 1, "`run`":
+        "nothing can listen on `admin.listen`",
+        "choose another address, or stop what holds it";
+    SystemRefused = "system_refused", 1, "all":
+        "the operating system refused a thread or a signal handler",
+        "look at the limits of the process";
+    StoppedUndrained = "stopped_undrained", 75, "`run`":
+        "stopped before everything was confirmed; the log says what was in flight",
+        "nothing: it repeats after the next start, and nothing is lost";
+    LeftAtOnce = "left_at_once", 130, "`run`":
+        "a second signal came before the drain had ended",
+        "nothing: what was in flight repeats after the next start";
+    CodeUnknown = "code_unknown", 1, "`explain`":
+        "there is no fault or refusal of that name",
+        "`outbox-relay explain` lists them all";
+    NotLive = "not_live", 2, "`healthcheck`":
+        "the relay does not answer, or its loop does not turn",
+        "is it running, and is `admin.listen` the same for both?";
+    PasswordMissing = "password_missing", 1, "`migrate`, `slot`":
+        "the server asks for a password, or `--set-password` needs one, and none is given",
+        "set `postgres.password_file`; for another role `--user ROLE --password-file FILE`";
+    LoginRefused = "login_refused", 1, "`migrate`":
+        "the role or password given by flags is wrong",
+        "check `--user`, `--password-file` and `pg_hba.conf`";
+    MigrationRefused = "migration_refused", 1, "`migrate`":
+        "the database refused a statement; what was done before it stays, and can be repeated",
+        "the message says which right or object is missing; then run it again";
+    SlotCreationWaits = "slot_creation_waits", 1, "`slot create`":
+        "a transaction stays open, and a slot starts only when all that are running have ended",
+        "end it (`pg_stat_activity`), or give a longer `--wait-ms`";
+    SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`":
+        "a relay streams from the slot",
+        "stop it, and those that stand by";
+    SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
+        "events in the slot that are not confirmed would never be published from it",
+        "`outbox-relay slot drop --yes`, if that is meant";
+    SlotGone = "slot_gone", 1, "`slot show`":
+        "the slot was dropped while it was looked at",
+        "look again";
+}
+
+impl Refusal {
+    /// How a command ends at a fault: it does not wait for it to pass, as `run` does.
+    pub const FAULT_EXIT: u8 = 1;
+
+    /// The one of that name.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|refusal| refusal.entry().name == name)
+    }
+}
