@@ -95,3 +95,35 @@ fn a_producer_whose_sequence_is_refused_is_replaced_and_nothing_is_lost() -> Out
     let rebuilds = relay.figures()?.count("producer_rebuilds_total");
     arrived(&scenario, &brokers, &history, rebuilds)
 }
+
+/// Whatever a broker says: what nobody has listed is tried again, what a person has to mend halts, and in both cases it goes
+/// on by itself.
+#[test]
+fn an_error_without_a_row_of_its_own_is_tried_again_until_it_passes() -> Outcome {
+    refused_and_resent(
+        "unlisted",
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_REQUEST,
+        "delivery_failed",
+    )
+}
+
+#[test]
+fn brokers_that_cannot_do_what_the_relay_needs_are_named() -> Outcome {
+    refused_and_resent(
+        "too_old",
+        RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION,
+        "kafka_unsupported",
+    )
+}
+
+fn refused_and_resent(label: &str, error: RDKafkaRespErr, code: &str) -> Outcome {
+    let (mut scenario, brokers) = start(label)?;
+    let mut relay = scenario.streaming_relay()?;
+    brokers.request_errors(RDKafkaApiKey::Produce, &[error; ERRORS]);
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(1)?;
+    relay.wait_for_fault(code)?;
+    relay.wait_for_phase("streaming")?;
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
+}

@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod broker_faults;
+mod codes;
 mod commands;
 mod connections;
 mod cut_connections;

@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::load::Load;
+use outbox_relay_tests::program::exit_code;
 use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
@@ -136,7 +137,9 @@ fn a_stop_that_did_not_drain_is_told_in_the_format_of_the_log() -> Outcome {
     Writer::connect(scenario.writer()?)?.write(3)?;
     relay.wait_for_fault("topic_missing")?;
     let code = relay.terminate()?;
-    ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    ensure(code == Some(exit_code("stopped_undrained")?), || {
+        format!("exit code {code:?}\n{}", relay.log_tail())
+    })?;
     let log = relay.log();
     let lines: Vec<serde_json::Value> = log.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let last = lines.last().cloned().unwrap_or_default();
@@ -153,7 +156,9 @@ fn a_stop_without_kafka_ends_after_the_drain_timeout_with_its_own_code_and_loses
     relay.signal(Signal::SIGTERM)?;
     relay.wait_for_phase("draining")?;
     let code = relay.wait_for_exit()?;
-    ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    ensure(code == Some(exit_code("stopped_undrained")?), || {
+        format!("exit code {code:?}\n{}", relay.log_tail())
+    })?;
     let log = relay.log();
     ensure(
         log.contains("records in flight: ") && log.contains("nothing is lost"),
@@ -173,7 +178,7 @@ fn a_second_signal_ends_the_relay_at_once_and_loses_nothing() -> Outcome {
     relay.wait_for_phase("draining")?;
     relay.signal(Signal::SIGINT)?;
     let code = relay.wait_for_exit()?;
-    ensure(code == Some(130), || {
+    ensure(code == Some(exit_code("left_at_once")?), || {
         format!("exit code {code:?}\n{}", relay.log_tail())
     })?;
     ensure(relay.log().contains("second signal"), || relay.log_tail())?;

@@ -8,7 +8,7 @@ use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::table::TableShape;
 use outbox_relay_tests::writer::{Writer, WriterOptions};
 
-const COLUMNS: &str = "id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL,
+pub(crate) const COLUMNS: &str = "id uuid PRIMARY KEY, aggregate_type text NOT NULL, aggregate_id text NOT NULL,
     event_type text NOT NULL, payload json NOT NULL";
 
 /// One of the partitions has its columns in another order, as partitions that were attached later may have.

@@ -4,6 +4,9 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use outbox_relay::commands::Refusal;
+use outbox_relay::fault::FaultCode;
+
 use crate::failure::{Failure, Outcome, ensure};
 
 /// Names another build of the relay, such as an optimised one or one with a mistake put in on purpose.
@@ -31,6 +34,17 @@ impl Ended {
         })
     }
 
+    /// It refused by this code, of the faults or the refusals, with the exit code that belongs to it, and said all of
+    /// this.
+    ///
+    /// # Errors
+    /// It did not; with what it said.
+    #[track_caller]
+    pub fn must_refuse(&self, code: &str, said: &[&str]) -> Outcome {
+        let line = format!("\n  code: {code}\n");
+        self.must(exit_code(code)?, &[said, &[&line]].concat())
+    }
+
     /// It said nothing of this.
     ///
     /// # Errors
@@ -41,6 +55,19 @@ impl Ended {
             format!("one of {unsaid:?} is in:\n{}", self.output)
         })
     }
+}
+
+/// How a command ends that refuses by this code.
+///
+/// # Errors
+/// There is no such code.
+#[track_caller]
+pub fn exit_code(code: &str) -> Outcome<i32> {
+    if let Some(refusal) = Refusal::find(code) {
+        return Ok(refusal.entry().exit.into());
+    }
+    let fault = FaultCode::find(code).map(|_| Refusal::FAULT_EXIT.into());
+    fault.ok_or_else(|| Failure::new(format!("there is no code {code}")))
 }
 
 /// The program, without any configuration from the surroundings.

@@ -92,9 +92,6 @@ refusals! {
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
         "events in the slot that are not confirmed would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
-    SlotGone = "slot_gone", 1, "`slot show`":
-        "the slot was dropped while it was looked at",
-        "look again";
 }
 
 impl Refusal {

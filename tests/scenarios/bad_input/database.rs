@@ -134,9 +134,7 @@ fn a_wal_level_that_is_too_low_halts_and_raising_it_starts_the_stream() -> Outco
     let mut relay = scenario.relay()?;
     is_halted(&mut relay, "wal_level_too_low", "ALTER SYSTEM SET wal_level")?;
     let ended = scenario.command(&["slot", "create"])?;
-    ensure(ended.code == Some(1) && ended.output.contains("wal_level"), || {
-        format!("{ended:?}")
-    })?;
+    ended.must_refuse("wal_level_too_low", &["ALTER SYSTEM SET wal_level"])?;
     scenario.database()?.run("ALTER SYSTEM SET wal_level = 'logical'")?;
     relay.may_show("postgres_unreachable");
     // Between the start of the server and the command below the relay may look for the slot.

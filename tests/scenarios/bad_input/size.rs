@@ -1,6 +1,7 @@
 //! A row that is larger than the relay's own limits: it waits at that row, and a raised limit lets it go on.
 
 use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::program::exit_code;
 use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
@@ -43,7 +44,9 @@ fn stands_there(scenario: &Scenario, relay: &mut Relay) -> Outcome {
 /// A relay with a raised limit publishes all of it; of the open transaction it repeats what was published.
 fn goes_on(scenario: &mut Scenario, mut relay: Relay, writer: Writer, limit: (&str, usize)) -> Outcome {
     let code = relay.terminate()?;
-    ensure(code == Some(75), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+    ensure(code == Some(exit_code("stopped_undrained")?), || {
+        format!("exit code {code:?}\n{}", relay.log_tail())
+    })?;
     scenario.note_fault()?;
     scenario.settings.set(limit.0, limit.1);
     let relay = scenario.streaming_relay()?;

@@ -90,7 +90,7 @@ fn a_version_that_had_another_content_is_refused_by_migrate_and_by_the_printed_s
     let scenario = Setup::new("divergent").without_slot().start()?;
     let other = "UPDATE outbox_relay.migrations SET checksum = '1' WHERE version = 2";
     scenario.database()?.run(other)?;
-    migrate(&scenario, &[])?.must(1, &["V2__ensure_functions"])?;
+    migrate(&scenario, &[])?.must_refuse("migration_refused", &["V2__ensure_functions"])?;
     psql(&scenario, &printed(&scenario, &[])?)?.must(3, &["migration 2", "another content"])
 }
 
@@ -123,7 +123,7 @@ fn migrate_as_a_role_that_may_not_says_who_may_and_changes_nothing() -> Outcome 
     let scenario = Setup::new("may_not").without_migration().start()?;
     let before = dump(&scenario)?;
     let ended = as_somebody(&scenario, "")?;
-    ended.must(1, &["42501", OWNER])?;
+    ended.must_refuse("migration_refused", &["42501", OWNER])?;
     ended.must_not_say(&PROMISES)?;
     same(&before, &dump(&scenario)?)
 }
@@ -134,7 +134,7 @@ fn migrate_as_an_owner_who_may_not_make_roles_says_so_and_can_be_repeated_by_one
     let (name, database) = (scenario.name(), scenario.database()?);
     as_somebody(&scenario, "")?.must(1, &[])?;
     database.run(&format!("ALTER DATABASE {name} OWNER TO {name}_operator"))?;
-    as_somebody(&scenario, "")?.must(1, &["applied V2", "42501", OWNER])?;
+    as_somebody(&scenario, "")?.must_refuse("migration_refused", &["applied V2", "42501", OWNER])?;
     migrate(&scenario, &[])?.must(0, &["are as configured"])
 }
 
@@ -144,7 +144,10 @@ fn migrate_as_a_role_to_whom_the_relays_schema_does_not_belong_says_what_the_ser
     let name = scenario.name();
     let grant = format!("GRANT CREATE ON DATABASE {name} TO {name}_operator");
     scenario.database()?.run(&grant)?;
-    as_somebody(&scenario, "")?.must(1, &["permission denied for schema outbox_relay", OWNER])
+    as_somebody(&scenario, "")?.must_refuse(
+        "migration_refused",
+        &["permission denied for schema outbox_relay", OWNER],
+    )
 }
 
 #[test]
@@ -167,7 +170,7 @@ fn a_table_of_ones_own_has_to_be_there_before_migrate_and_that_is_said() -> Outc
     let setup = Setup::new("own_table").set("outbox.default.preset", "debezium");
     let scenario = setup.without_migration().start()?;
     let ended = migrate(&scenario, &[])?;
-    ended.must(1, &["42P01", "make the table before"])?;
+    ended.must_refuse("migration_refused", &["42P01", "make the table before"])?;
     ended.must_not_say(&["outbox-relay migrate"])
 }
 

@@ -2,7 +2,7 @@
 
 use outbox_decoder::Lsn;
 
-use super::{Failure, Refusal, Slot};
+use super::{Failure, Slot};
 use crate::postgres::{Advisory, AdvisoryRow, SlotState, slot_figures};
 use crate::telemetry::SlotFigures;
 
@@ -10,19 +10,12 @@ impl Slot<'_> {
     pub(super) async fn show(&self) -> Result<(), Failure> {
         let (client, name) = (self.control.client(), self.name());
         let state = self.look().await?;
-        if state == SlotState::Missing {
-            state.must_be_free(name)?;
-        }
         let failed = |error| self.failed(&error);
         let figures = slot_figures(client, name).await.map_err(failed)?;
-        let gone = || {
-            Failure::new(
-                Refusal::SlotGone,
-                format!("slot {name} was dropped meanwhile"),
-                "look again",
-            )
+        let Some(figures) = figures.filter(|_| state != SlotState::Missing) else {
+            return Ok(SlotState::Missing.must_be_free(name)?);
         };
-        print!("{}", describe(name, &state, &figures.ok_or_else(gone)?));
+        print!("{}", describe(name, &state, &figures));
         if let SlotState::Lost { .. } = state {
             state.must_be_free(name)?;
         }
