@@ -25,6 +25,7 @@ mod size;
 mod status_updates;
 mod tables;
 mod three_brokers;
+mod topics;
 mod transactions;
 mod unix_socket;
 mod versions;

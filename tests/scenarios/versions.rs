@@ -1,18 +1,25 @@
-//! The main path on every PostgreSQL that is supported; the other scenarios run on one of them.
+//! The main path on every PostgreSQL and on the oldest Kafka that is supported; the other scenarios run on one of each.
+
+use std::fs;
 
 use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-/// Migrate, make the slot, publish, stop, publish what was written meanwhile.
-fn main_path(major: u32) -> Outcome {
+fn on_postgresql(major: u32) -> Outcome {
     let setup = Setup::new(&format!("pg{major}")).private_postgres(&[]);
-    let mut scenario = setup.postgres_version(major).start()?;
+    let scenario = setup.postgres_version(major).start()?;
     let version = scenario.database()?.text("SHOW server_version_num", &[])?;
     let version = version.unwrap_or_default();
     ensure(version.starts_with(&major.to_string()), || {
         format!("this is PostgreSQL {version}")
     })?;
+    main_path(scenario)
+}
+
+/// Migrate, make the slot, publish, stop, publish what was written meanwhile.
+fn main_path(mut scenario: Scenario) -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     for _ in 0..10 {
         writer.write(10)?;
@@ -38,25 +45,36 @@ fn main_path(major: u32) -> Outcome {
 
 #[test]
 fn the_main_path_works_on_postgresql_14() -> Outcome {
-    main_path(14)
+    on_postgresql(14)
 }
 
 #[test]
 fn the_main_path_works_on_postgresql_15() -> Outcome {
-    main_path(15)
+    on_postgresql(15)
 }
 
 #[test]
 fn the_main_path_works_on_postgresql_16() -> Outcome {
-    main_path(16)
+    on_postgresql(16)
 }
 
 #[test]
 fn the_main_path_works_on_postgresql_17() -> Outcome {
-    main_path(17)
+    on_postgresql(17)
 }
 
 #[test]
 fn the_main_path_works_on_postgresql_18() -> Outcome {
-    main_path(18)
+    on_postgresql(18)
+}
+
+#[test]
+fn the_main_path_works_on_kafka_3_6() -> Outcome {
+    let setup = Setup::new("kafka36").private_kafka();
+    let mut scenario = setup.kafka_version("3.6.2").start()?;
+    let log = fs::read_to_string(&scenario.servers.own_kafka()?.facts().log_files[0])?;
+    ensure(log.contains("Kafka version: 3.6.2"), || {
+        "this is another Kafka".to_owned()
+    })?;
+    main_path(scenario)
 }

@@ -21,6 +21,7 @@ pub struct Setup {
     pub(crate) postgres_version: Option<u32>,
     /// Brokers of a Kafka of its own.
     pub(crate) private_brokers: Option<usize>,
+    pub(crate) kafka_version: Option<&'static str>,
     pub(crate) with_topic: bool,
     pub(crate) stage: Stage,
 }
@@ -51,6 +52,7 @@ impl Setup {
             private_postgres: None,
             postgres_version: None,
             private_brokers: None,
+            kafka_version: None,
             with_topic: true,
             stage: Stage::Slot,
         }
@@ -111,6 +113,13 @@ impl Setup {
     #[must_use]
     pub fn private_kafka(mut self) -> Setup {
         self.private_brokers = Some(1);
+        self
+    }
+
+    /// Which release [`Setup::private_kafka`] is, as `3.6.2`.
+    #[must_use]
+    pub fn kafka_version(mut self, version: &'static str) -> Setup {
+        self.kafka_version = Some(version);
         self
     }
 

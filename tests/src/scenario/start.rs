@@ -23,9 +23,13 @@ impl Scenario {
                     .fold(options, |options, (key, value)| options.set(key, value)),
             )
         });
-        let kafka = setup
-            .private_brokers
-            .map(|brokers| KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers));
+        let kafka = setup.private_brokers.map(|brokers| {
+            let options = KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers);
+            match setup.kafka_version {
+                Some(version) => options.version(version),
+                None => options,
+            }
+        });
         let servers = Servers::start(postgres.transpose()?, kafka)?;
         let named = |text: &str| text.replace("{name}", &name);
         let mut scenario = Scenario {

@@ -41,7 +41,7 @@ pub fn examine() -> Result<Vec<Finding>, StackError> {
 pub fn fetch() -> Result<(), StackError> {
     let layout = Layout::of_workspace()?;
     postgres_bin_dir(&layout, PostgresVersion::from_environment()?)?;
-    kafka_jars(&layout)?;
+    kafka_jars(&layout, kafka_version())?;
     Ok(())
 }
 

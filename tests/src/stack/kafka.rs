@@ -12,7 +12,7 @@ use super::StackError;
 use super::claim::Claim;
 use super::kafka_properties::{NodeAddress, properties};
 use super::layout::{Layout, make_dir};
-use super::packages::{java, kafka_jars};
+use super::packages::{java, kafka_jars, kafka_version};
 use super::ports::{free_port, is_open};
 use super::process::{ServerProcess, tail};
 use super::state::KafkaFacts;
@@ -34,6 +34,8 @@ const JVM_LOG: [&str; 2] = [
 pub struct KafkaOptions {
     /// Number of nodes, 1 or 3.
     pub brokers: usize,
+    /// The release, as `4.2.0`.
+    pub version: String,
     /// Broker settings (`server.properties`) beside or instead of the stack's, for every node.
     pub settings: Vec<(String, String)>,
     /// The name of the data folder and of the state file; one living process at a time may use a name.
@@ -45,6 +47,7 @@ impl KafkaOptions {
     pub fn named(name: &str) -> KafkaOptions {
         KafkaOptions {
             brokers: 1,
+            version: kafka_version().to_owned(),
             settings: Vec::new(),
             name: name.to_owned(),
         }
@@ -54,6 +57,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn brokers(mut self, brokers: usize) -> KafkaOptions {
         self.brokers = brokers;
+        self
+    }
+
+    /// Sets the release.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> KafkaOptions {
+        version.clone_into(&mut self.version);
         self
     }
 
@@ -113,7 +123,7 @@ impl Kafka {
         }
         let launch = Launch {
             java: java()?,
-            jars: kafka_jars(claim.layout())?,
+            jars: kafka_jars(claim.layout(), &options.version)?,
         };
         let mut nodes = Vec::new();
         for id in (1..).take(options.brokers) {

@@ -107,13 +107,13 @@ pub(crate) fn postgres_major(bin_dir: &Path) -> Option<u32> {
         .ok()
 }
 
-/// The folder with Kafka's jars, downloaded first when need be.
+/// The folder with the jars of a Kafka version, downloaded first when need be.
 ///
 /// # Errors
 ///
 /// [`StackError::Missing`] when Maven is missing, [`StackError::Command`] when the download fails.
-pub(crate) fn kafka_jars(layout: &Layout) -> Result<PathBuf, StackError> {
-    let place = layout.downloads().join(format!("kafka-{}", kafka_version()));
+pub(crate) fn kafka_jars(layout: &Layout, version: &str) -> Result<PathBuf, StackError> {
+    let place = layout.downloads().join(format!("kafka-{version}"));
     let current = |place: &Path| fs::read_to_string(place.join("pom.xml")).is_ok_and(|pom| pom == KAFKA_POM);
     download(&place, current, |partial| {
         let mvn = find("mvn").ok_or_else(|| {
@@ -131,6 +131,7 @@ pub(crate) fn kafka_jars(layout: &Layout) -> Result<PathBuf, StackError> {
             .arg(&pom);
         command
             .args(["dependency:copy-dependencies", "-DincludeScope=runtime"])
+            .arg(format!("-Dkafka.version={version}"))
             .arg(output);
         run(
             &mut command,
@@ -169,7 +170,7 @@ pub(crate) fn java() -> Result<PathBuf, StackError> {
     }
 }
 
-/// The Kafka version the stack runs.
+/// The Kafka version the stack runs unless another is asked for.
 pub fn kafka_version() -> &'static str {
     let rest = KAFKA_POM.split_once("<kafka.version>").map_or("", |(_, rest)| rest);
     rest.split_once('<').map_or("unknown", |(version, _)| version)

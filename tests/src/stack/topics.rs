@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use rdkafka::admin::{
-    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication, TopicResult,
+    AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    TopicResult,
 };
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -59,6 +60,20 @@ impl Topics {
             |leaders| expected.is_none_or(|expected| leaders == Some(expected)),
             name,
         )
+    }
+
+    /// Gives a topic more partitions and waits until each has a leader.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::Admin`], also when it has as many already.
+    pub fn add_partitions(&self, name: &str, partitions: usize) -> Result<(), StackError> {
+        let action = format!("give the topic {name} {partitions} partitions");
+        let admin = self.admin().map_err(refused(action.clone()))?;
+        let more = NewPartitions::new(name, partitions);
+        let outcome = block_on(admin.create_partitions([&more], &options()), &action)?;
+        first(outcome).map_err(refused(action.clone()))?;
+        self.wait_until(&action, |leaders| leaders == Some(partitions), name)
     }
 
     /// Deletes a topic and waits until it is gone.
