@@ -80,10 +80,12 @@ pub fn program() -> Outcome<Command> {
     Ok(command)
 }
 
-/// Takes the caller's own configuration out of a command's environment, where it would win over the command's file.
+/// Takes the caller's own configuration out of a command's environment, where it would win over the command's file, and
+/// libpq's variables, which the stack sets for psql and which fill what the file leaves open.
 pub fn forget_configuration(command: &mut Command) {
+    let is_configuration = |name: &str| ["OUTBOX_RELAY_", "PG"].iter().any(|prefix| name.starts_with(prefix));
     for (variable, _) in env::vars_os() {
-        if variable.to_string_lossy().starts_with("OUTBOX_RELAY_") {
+        if is_configuration(&variable.to_string_lossy()) {
             command.env_remove(variable);
         }
     }

@@ -1,14 +1,80 @@
-//! `outbox-relay config`: what is in force, and who said so.
+//! `outbox-relay config`: what is in force and who said so, whether it is right, and what there is.
 
 use std::fmt::Write;
 
-use crate::config::{Effective, Loaded};
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use crate::config::{Effective, Loaded, Settings, Sources, load, load_without_files, reference};
+use crate::kafka;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    show: Show,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what is in force and where each value came from (the default)
+    Show(Show),
+    /// Say whether the configuration is right, or all that is wrong with it
+    ///
+    /// Connects to nothing. Exit code 0, or 78 as for every other command.
+    Check {
+        /// Leave files alone that keys name: secrets and certificates
+        #[arg(long)]
+        without_files: bool,
+    },
+    /// Print the reference of all keys, as Markdown
+    Reference,
+    /// Print the JSON schema of the file, for editors
+    Schema,
+    /// Print an annotated file with every key and its default
+    Example,
+}
+
+pub(super) fn config(sources: &Sources, arguments: Arguments) -> Result<(), Failure> {
+    let text = match arguments.command.unwrap_or(Command::Show(arguments.show)) {
+        Command::Show(Show { json }) => {
+            let loaded = load(sources).map_err(|errors| Failure::configuration(&errors))?;
+            shown(&loaded, json)
+        }
+        Command::Check { without_files } => check(sources, without_files)?,
+        Command::Reference => reference::reference(),
+        Command::Schema => reference::schema(),
+        Command::Example => reference::example(),
+    };
+    print!("{text}");
+    Ok(())
+}
+
+fn check(sources: &Sources, without_files: bool) -> Result<String, Failure> {
+    let refused = |errors| Failure::configuration(&errors);
+    if without_files {
+        load_without_files(sources).map_err(refused)?;
+        return Ok("ok, except for the files that it names, which were not looked at\n".to_owned());
+    }
+    let Settings { kafka, pipeline, .. } = load(sources).map_err(refused)?.settings;
+    let accepted = kafka::accept(&kafka, &pipeline);
+    accepted.map_err(|error| Failure::not_accepted_by_kafka(&error))?;
+    Ok("ok\n".to_owned())
+}
 
 /// What is shown for a key without a value.
 const UNSET: &str = "(not set)";
 
 /// The effective configuration, secrets hidden: a table for people, or a JSON array in the order of the table.
-pub fn run(loaded: &Loaded, json: bool) -> String {
+fn shown(loaded: &Loaded, json: bool) -> String {
     if json {
         as_json(&loaded.effective)
     } else {
@@ -28,8 +94,8 @@ fn as_table(effective: &[Effective]) -> String {
     let (path_width, value_width) = (width(0), width(1));
     let mut table = String::new();
     let mut section = "";
-    for ([path, value, source], shown) in rows.iter().zip(effective) {
-        let first = shown.path.split('.').next().unwrap_or_default();
+    for ([path, value, source], effective) in rows.iter().zip(effective) {
+        let first = effective.path.split('.').next().unwrap_or_default();
         if first != section && !section.is_empty() {
             table.push('\n');
         }
@@ -75,7 +141,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_each_value_with_its_unit_and_source() {
-        let table = run(&loaded(), false);
+        let table = shown(&loaded(), false);
         let line = |path: &str| {
             let line = table.lines().find(|line| line.starts_with(path)).unwrap_or_default();
             line.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -95,14 +161,14 @@ mod tests {
     #[test]
     fn no_output_holds_a_secret() {
         for json in [false, true] {
-            let shown = run(&loaded(), json);
-            assert!(shown.contains("***") && !shown.contains("hunter2"), "{shown}");
+            let text = shown(&loaded(), json);
+            assert!(text.contains("***") && !text.contains("hunter2"), "{text}");
         }
     }
 
     #[test]
     fn the_json_is_an_array_of_all_values() {
-        let parsed: Vec<serde_json::Value> = serde_json::from_str(&run(&loaded(), true)).expect("JSON");
+        let parsed: Vec<serde_json::Value> = serde_json::from_str(&shown(&loaded(), true)).expect("JSON");
         let port = parsed
             .iter()
             .find(|value| value["path"] == "postgres.port")

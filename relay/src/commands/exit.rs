@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::refusal::Refusal;
 use crate::config::ConfigErrors;
 use crate::fault::Fault;
+use crate::kafka::StartError;
 
 /// What `--help` says of the codes below.
 pub(super) const EXIT_CODES: &str = "\
@@ -54,6 +55,15 @@ impl Failure {
             message: Some(errors.to_string()),
             ..Self::logged(Refusal::ConfigurationWrong)
         }
+    }
+
+    /// librdkafka refused what every single property was right for.
+    pub(super) fn not_accepted_by_kafka(error: &StartError) -> Self {
+        Self::new(
+            Refusal::PropertyRefused,
+            format!("kafka: {error}"),
+            "correct kafka.properties",
+        )
     }
 
     /// Prints message and name, and gives the code.

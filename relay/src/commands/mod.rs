@@ -1,6 +1,6 @@
 //! The command line: one module a command.
 
-pub mod config;
+mod config;
 mod exit;
 mod explain;
 mod healthcheck;
@@ -36,8 +36,10 @@ Examples, in the order of a first day:
   # publish them, until a signal says stop
   outbox-relay run
 
-  # what is in force, and who said so
+  # what is in force, and who said so; is it right; what there is
   outbox-relay config
+  outbox-relay config check
+  outbox-relay config reference
 
   # without a file: every key has a variable
   OUTBOX_RELAY_POSTGRES__DATABASE=shop \\
@@ -84,12 +86,9 @@ enum Command {
         /// Such as `slot_lost`
         code: Option<String>,
     },
-    /// Show the effective configuration and where each value came from
-    Config {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Show, check or explain the configuration
+    #[command(args_conflicts_with_subcommands = true)]
+    Config(config::Arguments),
 }
 
 /// Does what the command line says.
@@ -110,10 +109,7 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
             print!("{}", explain::explain(code.as_deref())?);
             Ok(())
         }
-        Command::Config { json } => {
-            print!("{}", config::run(&load()?, json));
-            Ok(())
-        }
+        Command::Config(arguments) => config::config(&sources, arguments),
     }
 }
 

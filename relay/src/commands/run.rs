@@ -28,13 +28,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         Arc::clone(&metrics),
         health.clone(),
     )
-    .map_err(|error| {
-        Failure::new(
-            Refusal::PropertyRefused,
-            format!("kafka: {error}"),
-            "correct kafka.properties",
-        )
-    })?;
+    .map_err(|error| Failure::not_accepted_by_kafka(&error))?;
     let admin = Admin {
         health: health.clone(),
         heartbeat: heartbeat.clone(),

@@ -1,8 +1,12 @@
 //! The configuration file.
+//!
+//! The `config` crate reads TOML too, but it forgets the lines, and our errors name them.
 
 use std::path::Path;
 
-use config::{FileFormat, Source};
+use config::{Map, Value, ValueKind};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::errors::{ConfigError, Fault};
 use super::leaves::Leaves;
@@ -17,16 +21,63 @@ pub(super) fn read(path: &Path) -> Result<Leaves, ConfigError> {
         )
         .at("", &origin)
     })?;
-    let table = config::File::from_str(&text, FileFormat::Toml)
-        .collect()
-        .map_err(|error| {
-            Fault::new(
-                format!("is not TOML: {}", without_snippet(&error.to_string())),
-                "correct the file",
-            )
-            .at("", &origin)
-        })?;
-    Ok(Leaves::flatten(table, Some(&origin)))
+    let document = Document {
+        name: &origin,
+        text: &text,
+    };
+    let table = DeTable::parse(&text).map_err(|error| {
+        Fault::new(
+            format!("is not TOML: {}", without_snippet(&error.to_string())),
+            "correct the file",
+        )
+        .at("", &origin)
+    })?;
+    Ok(Leaves::flatten(document.table(table.into_inner())))
+}
+
+/// A file that was read: what its values say of where they stand.
+struct Document<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl Document<'_> {
+    fn table(&self, table: DeTable<'_>) -> Map<String, Value> {
+        let entry = |(key, value): (Spanned<_>, Spanned<_>)| {
+            let origin = self.place(key.span().start);
+            (String::from(key.into_inner()), self.value(value.into_inner(), &origin))
+        };
+        table.into_iter().map(entry).collect()
+    }
+
+    fn value(&self, value: DeValue<'_>, origin: &String) -> Value {
+        let kind = match value {
+            DeValue::String(text) => ValueKind::String(text.into_owned()),
+            // Larger than any bound: it is refused with the bounds, as a text that is no number is.
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+                .map_or_else(|_| ValueKind::String(number.to_string()), ValueKind::I64),
+            DeValue::Float(number) => number
+                .as_str()
+                .parse()
+                .map_or_else(|_| ValueKind::String(number.to_string()), ValueKind::Float),
+            DeValue::Boolean(yes) => ValueKind::Boolean(yes),
+            DeValue::Datetime(when) => ValueKind::String(when.to_string()),
+            DeValue::Array(items) => ValueKind::Array(
+                items
+                    .into_iter()
+                    .map(|item| self.value(item.into_inner(), origin))
+                    .collect(),
+            ),
+            DeValue::Table(table) => ValueKind::Table(self.table(table)),
+        };
+        Value::new(Some(origin), kind)
+    }
+
+    fn place(&self, offset: usize) -> String {
+        let before = self.text.as_bytes().iter().take(offset);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        format!("{} line {line}", self.name)
+    }
 }
 
 /// The parser quotes the line it stumbled over, and that line may hold a password: keep the place and the reason.
@@ -46,52 +97,7 @@ fn is_line_number(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use crate::config::key::Fallback;
-    use crate::config::keys::{self, KEYS};
     use crate::config::trial::Trial;
-    use crate::config::{file, parse};
-
-    const EXAMPLE: &str = include_str!("../../../deploy/outbox-relay.toml");
-
-    #[test]
-    fn the_example_file_is_a_configuration() {
-        Trial::of(EXAMPLE).load().expect("no error");
-    }
-
-    #[test]
-    fn the_example_file_shows_every_key_with_its_default_and_no_other() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("relay.toml");
-        let lines: Vec<&str> = EXAMPLE.lines().map(switched_on).collect();
-        std::fs::write(&path, lines.join("\n")).expect("written");
-        let leaves = file::read(&path).expect("TOML").values;
-        let shown: BTreeMap<_, _> = leaves
-            .iter()
-            .map(|leaf| (leaf.path.as_str(), parse::shown(&leaf.value)))
-            .collect();
-
-        for path in shown.keys() {
-            assert!(keys::find(path).is_some(), "{path} is no key");
-        }
-        for key in KEYS {
-            let value = shown
-                .iter()
-                .find(|(path, _)| keys::find(path).is_some_and(|found| found.path == key.path));
-            let (_, value) = value.unwrap_or_else(|| panic!("{} is not shown", key.path));
-            if let Fallback::Value(default) = key.default {
-                assert_eq!(value, default, "{}", key.path);
-            }
-        }
-    }
-
-    /// In the example a key is switched off by a `#` without a space behind it.
-    fn switched_on(line: &str) -> &str {
-        line.strip_prefix('#')
-            .filter(|rest| !rest.starts_with([' ', '#']))
-            .unwrap_or(line)
-    }
 
     #[test]
     fn a_syntax_error_names_file_and_line_and_quotes_nothing() {
@@ -107,6 +113,27 @@ mod tests {
             assert!(shown.contains("relay.toml") && shown.contains("line 2"), "{shown}");
             assert!(!shown.contains("hunter2"), "{shown}");
         }
+    }
+
+    #[test]
+    fn every_error_about_a_value_names_its_line() {
+        let errors = Trial::of(
+            "[postgres]\nport = 0\n\ndatabase = [\n  'a',\n]\n[kafka]\nbootstrap_servers = 'b:1'\n\
+             [kafka.properties]\nzzz.b = {\n c = 1 }\n[unknown]\n[[list]]\na = 1",
+        )
+        .errors();
+        let places: Vec<_> = errors
+            .iter()
+            .map(|error| (error.key.as_str(), error.origin.rsplit(' ').next().unwrap_or_default()))
+            .collect();
+        let expected = [
+            ("kafka.properties.zzz.b.c", "11"),
+            ("list", "13"),
+            ("postgres.database", "4"),
+            ("postgres.port", "2"),
+            ("unknown", "12"),
+        ];
+        assert_eq!(places, expected, "{errors}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ pub struct Key {
     pub default: Fallback,
     /// What the key does, in one sentence.
     pub meaning: &'static str,
+    /// What else is worth knowing; may be empty.
+    pub note: &'static str,
+    /// What people write there, where the default does not show it; of a property `name=value`.
+    pub examples: &'static [&'static str],
 }
 
 /// What a value must look like.
@@ -73,6 +77,18 @@ pub enum Fallback {
 }
 
 impl Key {
+    /// Adds what else is worth knowing.
+    #[must_use]
+    pub const fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+
+    /// Adds what people write there.
+    #[must_use]
+    pub const fn examples(self, examples: &'static [&'static str]) -> Self {
+        Self { examples, ..self }
+    }
+
     /// The unit of the value; empty where a unit makes no sense.
     pub fn unit(&self) -> &'static str {
         match self.kind {

@@ -30,6 +30,8 @@ const fn row(path: &'static str, kind: Kind, default: Fallback, meaning: &'stati
         kind,
         default,
         meaning,
+        note: "",
+        examples: &[],
     }
 }
 
@@ -58,48 +60,74 @@ const GIB: u64 = KIB * KIB * KIB;
 /// The table.
 #[rustfmt::skip]
 pub static KEYS: &[Key] = &[
+    row("postgres.url", Secret, Unset,
+        "A connection string as psql takes it, a URL or key=value; it stands for those of the keys below that it names.")
+            .note("In a URL, @ in a password is %40, / is %2F. What it says may not be said by a key in the same source; \
+                   a key in a higher one wins.")
+            .examples(&["postgres://outbox_relay@db1,db2:5433/shop?sslmode=verify-full"]),
+    row("postgres.url_file", SecretFile, Unset,
+        "File with a connection string; its password is read anew on every connect, so that it can be rotated.")
+            .note("The rest of it is read at the start.")
+            .examples(&["/run/secrets/postgres-url"]),
     row("postgres.host", Hosts, Value("localhost"),
-        "Host name or address of the server, or the directory of its unix socket; of several the first that will do."),
+        "Host name or address of the server, or the directory of its unix socket (begins with /).")
+            .note("Of several, each perhaps with :port, the first that will do: [\"db1\", \"db2:5433\"]."),
     row("postgres.port", PORT, Value("5432"),
         "TCP port of hosts that name none, or the number in the unix socket's name."),
     row("postgres.target_session_attrs", Choice(&["read-write", "any"]), Value("read-write"),
         "Which of several hosts will do: the one that takes writes, or whichever answers."),
     row("postgres.tls_mode", Choice(&["verify-full", "verify-ca", "require", "disable"]), Value("verify-full"),
-        "What is checked of the server's certificate; nothing ever falls back to plain text."),
+        "What is checked of the server's certificate; nothing ever falls back to plain text.")
+            .note("verify-full: a trusted CA signed it, for the host above; verify-ca: for whomever; require: nothing, \
+                   encrypted to whoever answers; disable: plain text. A unix socket is never encrypted."),
     row("postgres.tls_min_version", Choice(&["1.3", "1.2"]), Value("1.3"),
         "The oldest version of TLS that is spoken."),
     row("postgres.tls_ca_file", File, Unset,
-        "CA certificates (PEM) to trust instead of the system's."),
+        "CA certificates (PEM) to trust instead of the system's.")
+            .note("Read anew on every connect, like the next two.")
+            .examples(&["/etc/ssl/certs/ca-certificates.crt"]),
     row("postgres.tls_certificate_file", File, Unset,
-        "The relay's own certificate (PEM), where the server asks for one; goes with tls_key_file."),
+        "The relay's own certificate (PEM), where the server asks for one; goes with tls_key_file.")
+            .examples(&["/run/secrets/relay.crt"]),
     row("postgres.tls_key_file", File, Unset,
-        "The private key (PEM) of tls_certificate_file, without a passphrase."),
+        "The private key (PEM) of tls_certificate_file, without a passphrase.")
+            .examples(&["/run/secrets/relay.key"]),
     row("postgres.channel_binding", Choice(&["prefer", "require", "disable"]), Value("prefer"),
         "Whether a login must be bound to its TLS connection (SCRAM-SHA-256-PLUS)."),
     row("postgres.password_methods", List, Value("scram-sha-256"),
-        "How the password may be proven; md5 and cleartext show it, or as good as, to whoever asks."),
+        "How the password may be proven; md5 and cleartext show it, or as good as, to whoever asks.")
+            .note("Any of scram-sha-256, md5, cleartext."),
     row("postgres.database", Identifier, Required,
-        "The database that holds the outbox tables and the slot."),
+        "The database that holds the outbox tables and the slot.")
+            .examples(&["shop"]),
     row("postgres.user", Identifier, Value("outbox_relay"),
         "The role the relay logs in as; it needs the REPLICATION attribute itself."),
     row("postgres.password", Secret, Unset,
-        "Password of the role; a file is the better place for it."),
+        "Password of the role; a file is the better place for it.")
+            .examples(&["change me"]),
     row("postgres.password_file", SecretFile, Unset,
-        "File with the password, read anew on every connect, so that a rotated secret is picked up."),
+        "File with the password, read anew on every connect, so that a rotated secret is picked up.")
+            .note("One line break at its end is dropped. Not beside password.")
+            .examples(&["/run/secrets/postgres-password"]),
     row("postgres.passfile", File, Unset,
-        "Password file in libpq's format (.pgpass), looked into on every connect when no password is given."),
+        "Password file in libpq's format (.pgpass), looked into on every connect when no password is given.")
+            .note("It may be readable for its owner only.")
+            .examples(&["/root/.pgpass"]),
     row("postgres.slot", SlotName, Value("outbox_relay"),
-        "The logical replication slot; it is the relay's only position."),
+        "The logical replication slot; it is the relay's only position.")
+            .note("1 to 63 of a-z, 0-9 and _."),
     row("postgres.publication", Identifier, Value("outbox_relay"),
         "The publication that holds the outbox tables and nothing else."),
     row("postgres.application_name", Identifier, Value("outbox_relay"),
-        "Name of the connection in pg_stat_replication; synchronous_standby_names must not match it."),
+        "Name of the connection in pg_stat_replication; synchronous_standby_names must not match it.")
+            .note("If it matches, commits wait for the relay."),
     row("postgres.connect_timeout_ms", ms(100, 10 * MINUTE), Value("10000"),
         "How long one attempt to connect and log in may take."),
     row("postgres.wal_sender_timeout_ms", ms(1_000, HOUR), Value("60000"),
         "The server drops a replication connection that was silent for longer."),
     row("postgres.status_interval_ms", ms(1, 20 * MINUTE), Value("100"),
-        "While there is progress to report, at most one status update in this time."),
+        "While there is progress to report, at most one status update in this time.")
+            .note("At most a third of wal_sender_timeout_ms."),
     row("postgres.frame_bytes_max", bytes(64 * KIB, 2 * GIB), Value("67108864"),
         "The largest row accepted from the server; a larger one is an error, never an allocation."),
     row("postgres.reconnect_backoff_ms", ms(1, HOUR), Value("1000"),
@@ -135,7 +163,8 @@ pub static KEYS: &[Key] = &[
         "Members of the metadata column that become headers."),
 
     row("kafka.bootstrap_servers", List, Required,
-        "Brokers to ask first, each as host:port."),
+        "Brokers to ask first, each as host:port.")
+            .examples(&["localhost:9092"]),
     row("kafka.client_id", Text, Value("outbox-relay"),
         "Name of the producer in the brokers' logs and quotas."),
     row("kafka.retry_backoff_ms", ms(1, HOUR), Value("1000"),
@@ -143,22 +172,26 @@ pub static KEYS: &[Key] = &[
     row("kafka.retry_backoff_max_ms", ms(1, HOUR), Value("30000"),
         "The longest wait before a stopped line is tried again."),
     row("kafka.properties.*", Property, Unset,
-        "A librdkafka property, handed through unless it would break a promise."),
+        "A librdkafka property, handed through unless it would break a promise.")
+            .examples(&["security.protocol=sasl_ssl", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=outbox-relay", "compression.type=lz4"]),
     row("kafka.property_files.*", SecretFile, Unset,
-        "File with the value of a librdkafka property, such as sasl.password."),
+        "File with the value of a librdkafka property, such as sasl.password.")
+            .examples(&["sasl.password=/run/secrets/kafka-password"]),
 
     row("pipeline.in_flight_bytes_max", bytes(64 * KIB, 1024 * GIB), Value("16777216"),
         "Memory for records that wait for their acknowledgement, overhead included."),
     row("pipeline.in_flight_records_max", Whole { unit: "records", min: 1, max: 10_000_000 }, Value("100000"),
         "How many records may wait for their acknowledgement."),
     row("pipeline.drain_timeout_ms", ms(0, HOUR), Value("25000"),
-        "How long SIGTERM waits for a commit boundary and its acknowledgements."),
+        "How long SIGTERM waits for a commit boundary and its acknowledgements.")
+            .note("Stay below your orchestrator's grace period."),
 
     row("admin.listen", Address, Value("127.0.0.1:9464"),
         "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),
 
     row("log.filter", Filter, Value("info"),
-        "What is logged."),
+        "What is logged.")
+            .note("A tracing filter, such as info,outbox_relay::kafka=debug."),
     row("log.format", Choice(&["text", "json"]), Value("text"),
         "Text for people, or one JSON object a line."),
 

@@ -45,6 +45,21 @@ impl Layer {
         layer
     }
 
+    /// What is given for `path`.
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        self.values.get(path)
+    }
+
+    /// Gives a value for `path`, over any other of this layer.
+    pub(super) fn put(&mut self, path: &str, value: Value) {
+        self.values.insert(path.to_owned(), value);
+    }
+
+    /// Makes what lower layers give for `path` count for nothing.
+    pub(super) fn take_back(&mut self, path: &str) {
+        self.put(path, Value::new(None, ValueKind::Nil));
+    }
+
     fn insert(&mut self, channel: Channel, path: &str, value: Value) -> Result<(), Fault> {
         let key = keys::find(path).ok_or_else(|| unknown(channel, path))?;
         if channel == Channel::Flags && key.is_secret(path) {
@@ -228,8 +243,10 @@ mod tests {
         let trial = Trial::minimal()
             .flag("kafka.properties.a=1")
             .flag("kafka.properties.a.b=2");
-        let properties = trial.load().expect("no error").settings.kafka.properties;
-        assert_eq!((properties["a"].as_str(), properties["a.b"].as_str()), ("1", "2"));
+        // There are none such; that both are told shows that neither has swallowed the other.
+        let errors = trial.errors();
+        let keys: Vec<_> = errors.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(keys, ["kafka.properties.a", "kafka.properties.a.b"]);
     }
 
     #[test]

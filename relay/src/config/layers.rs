@@ -1,13 +1,14 @@
-//! The layers, one above the other: file, environment, flags.
+//! The layers, one above the other: libpq's variables, file, environment, flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use config::builder::{ConfigBuilder, DefaultState};
 use config::{Config, Value, ValueKind};
 
 use super::errors::{ConfigError, Fault};
 use super::layer::{Channel, Layer};
 use super::leaves::Leaves;
-use super::{Sources, environment, file, flags};
+use super::{Sources, environment, file, flags, libpq};
 
 /// What was given, all layers together.
 #[derive(Default)]
@@ -37,12 +38,18 @@ pub(super) fn merge(sources: &Sources, errors: &mut Vec<ConfigError>) -> Given {
         (Channel::Environment, environment::read(&sources.environment)),
         (Channel::Flags, flags::read(&sources.flags, errors)),
     ];
-    let mut builder = Config::builder();
-    for (channel, leaves) in layers {
-        builder = builder.add_source(Layer::admit(channel, leaves, errors));
-    }
-    match builder.build() {
-        Ok(merged) => Given::of(merged, incomplete),
+    let mut layers = layers.map(|(channel, leaves)| Layer::admit(channel, leaves, errors));
+    let is_understood = libpq::expand(&mut layers, sources.without_files, errors);
+    let merged = layers
+        .into_iter()
+        .fold(Config::builder(), ConfigBuilder::<DefaultState>::add_source)
+        .build();
+    match merged {
+        Ok(merged) => {
+            let mut given = Given::of(merged, incomplete || !is_understood);
+            libpq::fill(&mut given.values, &sources.environment, errors);
+            given
+        }
         Err(error) => {
             errors.push(Fault::new(error.to_string(), "correct the sources").at("", "all sources together"));
             Given::default()
@@ -55,9 +62,14 @@ impl Given {
         let ValueKind::Table(root) = merged.cache.kind else {
             return Self::default();
         };
-        let leaves = Leaves::flatten(root, None);
+        let leaves = Leaves::flatten(root);
         Self {
-            values: leaves.values.into_iter().map(|leaf| (leaf.path, leaf.value)).collect(),
+            values: leaves
+                .values
+                .into_iter()
+                .filter(|leaf| leaf.value.kind != ValueKind::Nil)
+                .map(|leaf| (leaf.path, leaf.value))
+                .collect(),
             empty_tables: leaves.empty_tables.into_iter().map(|(path, _)| path).collect(),
             incomplete,
         }

@@ -24,11 +24,11 @@ impl Leaves {
         }
     }
 
-    /// All leaves of a tree, with `origin` if the tree does not know its own.
-    pub(super) fn flatten(root: Map<String, Value>, origin: Option<&String>) -> Self {
+    /// All leaves of a tree; one without an origin has that of its table.
+    pub(super) fn flatten(root: Map<String, Value>) -> Self {
         let mut leaves = Self::default();
         for (name, value) in root {
-            leaves.descend(name, value, origin);
+            leaves.descend(name, value, None);
         }
         leaves.values.sort_by(|one, other| one.path.cmp(&other.path));
         leaves
@@ -36,7 +36,7 @@ impl Leaves {
 
     fn descend(&mut self, path: String, value: Value, origin: Option<&String>) {
         let known = value.origin().map(str::to_owned);
-        let origin = origin.or(known.as_ref());
+        let origin = known.as_ref().or(origin);
         match value.kind {
             ValueKind::Table(table) if table.is_empty() => {
                 self.empty_tables.push((path, origin.cloned().unwrap_or_default()));

@@ -1,9 +1,9 @@
-//! What the relay is told: a file, then the environment, then flags; the later wins.
+//! What the relay is told: libpq's variables, then a file, then the environment, then flags; the later wins.
 //!
 //! ```text
-//! file ────────┐
-//! environment ─┼─► layer ────────► layers ─► reader, sections ─► settings
-//! flags ───────┘   (known keys)    (merged)  (typed, bounded, with origin)
+//! file ────────┐               libpq::expand           libpq::fill
+//! environment ─┼─► layer ──────────────────► layers ──────────────────► reader, sections ─► settings
+//! flags ───────┘   (known keys)  (postgres.url)  (merged)  (PGHOST, …)  (typed, bounded, with origin)
 //! ```
 //!
 //! Every key is a row of [`keys::KEYS`]. All errors are collected; nothing stops at the first.
@@ -18,10 +18,13 @@ pub mod keys;
 mod layer;
 mod layers;
 mod leaves;
+mod libpq;
+mod librdkafka;
 mod nearest;
 mod parse;
 mod properties;
 mod reader;
+pub mod reference;
 pub mod refused;
 pub mod secret;
 mod sections;
@@ -46,10 +49,12 @@ pub use settings::{
 pub struct Sources {
     /// The file named by `--config`; without it `OUTBOX_RELAY_CONFIG` names one.
     pub file: Option<PathBuf>,
-    /// Names and values of environment variables; those that are not ours are passed over.
+    /// Names and values of environment variables; those that are neither ours nor libpq's are passed over.
     pub environment: Vec<(String, String)>,
     /// What stood behind each `--set`: `path=value`.
     pub flags: Vec<String>,
+    /// Whether files that keys name are left alone.
+    without_files: bool,
 }
 
 impl Sources {
@@ -58,12 +63,13 @@ impl Sources {
     pub fn of_process(file: Option<PathBuf>, flags: Vec<String>) -> Self {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
-            .filter(|(name, _)| name.starts_with(environment::PREFIX))
+            .filter(|(name, _)| name.starts_with(environment::PREFIX) || libpq::is_variable(name))
             .collect();
         Self {
             file,
             environment,
             flags,
+            without_files: false,
         }
     }
 }
@@ -89,11 +95,32 @@ pub fn listen(sources: &Sources) -> Result<SocketAddr, ConfigErrors> {
 
 /// Reads all sources and returns the settings, or everything that is wrong with them.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+    let (settings, effective, errors) = read(sources);
+    let settings = ConfigErrors::unless_empty(errors, settings)?;
+    Ok(Loaded { settings, effective })
+}
+
+/// The same without a look at the files that keys name, which are not there where a configuration is only checked.
+/// `None` if nothing is wrong and yet not all is known, because some of it is in such a file.
+pub fn load_without_files(sources: &Sources) -> Result<Option<Settings>, ConfigErrors> {
+    let sources = Sources {
+        without_files: true,
+        ..sources.clone()
+    };
+    let (settings, _, errors) = read(&sources);
+    ConfigErrors::unless_empty(errors, Some(settings))
+}
+
+fn read(sources: &Sources) -> (Option<Settings>, Vec<Effective>, Vec<ConfigError>) {
     let mut errors = Vec::new();
     let given = layers::merge(sources, &mut errors);
-    let mut reader = reader::Reader::new(given, errors);
+    let reader = reader::Reader::new(given, errors);
+    let mut reader = if sources.without_files {
+        reader.without_files()
+    } else {
+        reader
+    };
     let settings = sections::settings(&mut reader);
     let (effective, errors) = reader.finish();
-    let settings = ConfigErrors::unless_empty(errors, settings.ok())?;
-    Ok(Loaded { settings, effective })
+    (settings.ok(), effective, errors)
 }

@@ -219,28 +219,30 @@ pub(super) fn secret(key: &Key, value: &Value) -> Result<Secret, Fault> {
     }
 }
 
-/// The file is read once, so that a wrong name is found now and not at the first connect.
-/// A file that can be read. What is in it is read when it is needed.
+/// A file. The reader looks whether it is there; what is in it is read when it is needed.
 pub(super) fn file(key: &Key, value: &Value) -> Result<PathBuf, Fault> {
-    let path = PathBuf::from(text(key, value)?);
-    match File::open(&path) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(Fault::new(
-            format!("{} cannot be read: {error}", path.display()),
-            "name a file that the relay's user can read",
-        )),
-    }
+    text(key, value).map(PathBuf::from)
 }
 
+/// A file that holds a secret.
 pub(super) fn secret_file(key: &Key, value: &Value) -> Result<Secret, Fault> {
-    let file = Secret::File(PathBuf::from(text(key, value)?));
-    match file.reveal() {
-        Ok(_) => Ok(file),
-        Err(error) => Err(Fault::new(
-            error.to_string(),
-            "name a file that the relay's user can read",
-        )),
-    }
+    text(key, value).map(|path| Secret::File(PathBuf::from(path)))
+}
+
+/// Whether a file is there and may be read.
+pub(super) fn can_be_opened(path: &str) -> Result<(), Fault> {
+    let opened = File::open(path).map_err(|error| format!("{path} cannot be read: {error}"));
+    opened.map(drop).map_err(unreadable)
+}
+
+/// The same for a file with a secret, which is read once.
+pub(super) fn holds_a_secret(path: &str) -> Result<(), Fault> {
+    let revealed = Secret::File(PathBuf::from(path)).reveal();
+    revealed.map(drop).map_err(|error| unreadable(error.to_string()))
+}
+
+fn unreadable(problem: String) -> Fault {
+    Fault::new(problem, "name a file that the relay's user can read")
 }
 
 pub(super) fn property(key: &Key, value: &Value) -> Result<String, Fault> {

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use config::{Value, ValueKind};
 use serde::Serialize;
 
-use super::environment;
 use super::errors::{ConfigError, Fault};
-use super::key::{Fallback, Key};
-use super::keys;
+use super::key::{Fallback, Key, Kind};
 use super::layers::Given;
 use super::parse::{self, Parse};
+use super::{environment, keys, libpq};
 
 /// What is shown instead of a secret.
 const HIDDEN: &str = "***";
@@ -39,14 +38,24 @@ pub(super) struct Reader {
     given: Given,
     errors: Vec<ConfigError>,
     effective: Vec<Effective>,
+    without_files: bool,
 }
 
 impl Reader {
     pub(super) fn new(given: Given, errors: Vec<ConfigError>) -> Self {
         Self {
+            without_files: false,
             given,
             errors,
             effective: Vec::new(),
+        }
+    }
+
+    /// Does not look whether the files are there that are named.
+    pub(super) fn without_files(self) -> Self {
+        Self {
+            without_files: true,
+            ..self
         }
     }
 
@@ -114,6 +123,11 @@ impl Reader {
         value.and_then(Value::origin).unwrap_or("default").to_owned()
     }
 
+    /// The text given for `path`, if it is a single value.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        self.given.values.get(path).and_then(parse::scalar)
+    }
+
     /// Whether something was given for `path`.
     pub(super) fn is_given(&self, path: &str) -> bool {
         self.given.values.contains_key(path)
@@ -130,7 +144,8 @@ impl Reader {
 
     fn parsed<T>(&mut self, path: &str, key: &'static Key, value: &Value, parse: Parse<T>) -> Result<T, Noted> {
         let origin = value.origin().unwrap_or_default();
-        match parse(key, value) {
+        let parsed = parse(key, value).map_err(|fault| if libpq::is_spread(origin) { unquoted(key) } else { fault });
+        match parsed.and_then(|parsed| self.looked_into(key, value).map(|()| parsed)) {
             Ok(parsed) => {
                 let shown = if key.is_secret(path) {
                     HIDDEN.to_owned()
@@ -144,6 +159,18 @@ impl Reader {
                 self.errors.push(fault.at(path, origin));
                 Err(Noted)
             }
+        }
+    }
+
+    /// A wrong name of a file is told now and not at the first connect, unless that was asked for.
+    fn looked_into(&self, key: &Key, value: &Value) -> Result<(), Fault> {
+        if self.without_files {
+            return Ok(());
+        }
+        match (key.kind, parse::scalar(value)) {
+            (Kind::File, Some(path)) => parse::can_be_opened(&path),
+            (Kind::SecretFile, Some(path)) => parse::holds_a_secret(&path),
+            _ => Ok(()),
         }
     }
 
@@ -171,6 +198,14 @@ impl Reader {
 /// Every path that is read here is written in this crate, except for names that were checked before.
 fn row(path: &str) -> &'static Key {
     keys::find(path).unwrap_or_else(|| unreachable!("{path} is not in the key table"))
+}
+
+/// A part of a password may have got anywhere in a connection string where it was not encoded.
+fn unquoted(key: &Key) -> Fault {
+    Fault::new(
+        format!("what the connection string says is not {}", key.kind),
+        "correct it there; in a password write @ as %40, / as %2F, : as %3A and % as %25",
+    )
 }
 
 fn default(text: &str, origin: &str) -> Value {
@@ -218,7 +253,7 @@ mod tests {
             Some("environment variable OUTBOX_RELAY_POSTGRES__USER")
         );
         assert_eq!(source("postgres.port").as_deref(), Some("--set postgres.port"));
-        assert!(source("postgres.database").is_some_and(|source| source.ends_with("relay.toml")));
+        assert!(source("postgres.database").is_some_and(|source| source.ends_with("relay.toml line 1")));
         assert_eq!(
             source("outbox.default.columns.id").as_deref(),
             Some("default (preset standard)")

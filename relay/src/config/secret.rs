@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::libpq;
 use super::settings::Secret;
 
 /// Larger than any password or private key; a file beyond it was named by mistake.
@@ -28,6 +29,14 @@ pub enum SecretError {
         /// The file.
         path: PathBuf,
     },
+    /// The file holds no connection string with a password.
+    #[error("the connection string in {path} {why}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, without a word of it.
+        why: String,
+    },
     /// The file is too large to be a secret.
     #[error("the secret file {path} is larger than {FILE_BYTES_MAX} bytes")]
     TooLarge {
@@ -42,7 +51,20 @@ impl Secret {
         match self {
             Self::Value(value) => Ok(value.clone()),
             Self::File(path) => read(path),
+            Self::InUrl(path) => password(path),
         }
+    }
+}
+
+fn password(path: &Path) -> Result<SecretString, SecretError> {
+    let unusable = |why: String| SecretError::Unusable {
+        path: path.to_owned(),
+        why,
+    };
+    match libpq::password(read(path)?.expose_secret()) {
+        Ok(Some(password)) => Ok(SecretString::from(password)),
+        Ok(None) => Err(unusable("names no password any more".to_owned())),
+        Err(why) => Err(unusable(why)),
     }
 }
 
@@ -71,8 +93,6 @@ fn read(path: &Path) -> Result<SecretString, SecretError> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn revealed(content: &[u8]) -> Result<String, SecretError> {

@@ -157,6 +157,8 @@ pub enum Secret {
     Value(SecretString),
     /// A file that is read whenever the secret is needed; one trailing line break is dropped.
     File(PathBuf),
+    /// A file with a connection string whose password it is, read whenever it is needed.
+    InUrl(PathBuf),
 }
 
 /// One outbox table and how its columns become a record.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigErrors, Loaded, Sources, load};
+use super::{ConfigErrors, Effective, Loaded, Settings, Sources, load, load_without_files, read};
 
 #[derive(Default)]
 pub(crate) struct Trial {
@@ -50,20 +50,40 @@ impl Trial {
         self
     }
 
+    /// A variable of another program's, such as one of libpq's.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// What stands behind a `--set`.
     pub(crate) fn flag(mut self, flag: &str) -> Self {
         self.sources.flags.push(flag.to_owned());
         self
     }
 
-    pub(crate) fn load(mut self) -> Result<Loaded, ConfigErrors> {
+    pub(crate) fn load(self) -> Result<Loaded, ConfigErrors> {
+        self.with_sources(load)
+    }
+
+    /// What is read, whatever is wrong beside it.
+    pub(crate) fn effective(self) -> Vec<Effective> {
+        self.with_sources(|sources| read(sources).1)
+    }
+
+    /// Without a look at the files that keys name.
+    pub(crate) fn load_without_files(self) -> Result<Option<Settings>, ConfigErrors> {
+        self.with_sources(load_without_files)
+    }
+
+    fn with_sources<T>(mut self, work: impl FnOnce(&Sources) -> T) -> T {
         let folder = tempfile::tempdir().expect("a folder");
         if let Some(text) = &self.text {
             let path = folder.path().join("relay.toml");
             std::fs::write(&path, text).expect("written");
             self.sources.file = Some(path);
         }
-        load(&self.sources)
+        work(&self.sources)
     }
 
     pub(crate) fn errors(self) -> ConfigErrors {

@@ -2,6 +2,7 @@
 //!
 //! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
 
+mod acceptance;
 mod delivery;
 mod introduction;
 mod murmur2;
@@ -15,5 +16,6 @@ mod reports;
 mod stall;
 mod start_error;
 
+pub use acceptance::accept;
 pub use delivery::{Delivery, Refusal};
 pub use start_error::StartError;

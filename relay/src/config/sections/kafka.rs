@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config::errors::Fault;
+use crate::config::librdkafka;
 use crate::config::parse::{Parse, brokers, property, secret, secret_file, text, whole};
 use crate::config::properties::{self, FILES_PREFIX, PREFIX};
 use crate::config::reader::{Noted, Reader};
@@ -21,6 +22,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<KafkaSettings, Noted> {
     let given_secrets = values(reader, PREFIX, properties::is_secret, secret);
     let secret_files = values(reader, FILES_PREFIX, |_| true, secret_file);
     given_once(reader);
+    librdkafka_takes_them(reader);
     Ok(KafkaSettings {
         bootstrap_servers: bootstrap_servers?,
         client_id: client_id?,
@@ -65,6 +67,24 @@ fn given_once(reader: &mut Reader) {
         if reader.is_given(&value) {
             let problem = format!("is given beside {file} ({})", reader.origin(&file));
             reader.fault(&value, Fault::new(problem, "keep one of the two"));
+        }
+    }
+}
+
+fn librdkafka_takes_them(reader: &mut Reader) {
+    let is_sound = |name: &String| name.bytes().all(|byte| byte.is_ascii_graphic());
+    for name in reader.below(PREFIX).into_iter().filter(is_sound) {
+        let path = format!("{PREFIX}{name}");
+        let fault = reader
+            .text(&path)
+            .and_then(|value| librdkafka::fault(&name, Some(&value)));
+        if let Some(fault) = fault {
+            reader.fault(&path, fault);
+        }
+    }
+    for name in reader.below(FILES_PREFIX).into_iter().filter(is_sound) {
+        if let Some(fault) = librdkafka::fault(&name, None) {
+            reader.fault(&format!("{FILES_PREFIX}{name}"), fault);
         }
     }
 }
@@ -120,15 +140,15 @@ mod tests {
     #[test]
     fn every_wrong_property_is_reported() {
         let errors = Trial::minimal()
-            .and("kafka.properties.\"a b\" = 1\nkafka.properties.list = []\nkafka.property_files.x = '/no/such/file'")
+            .and("kafka.properties.\"a b\" = 1\nkafka.properties.debug = []\nkafka.property_files.\"ssl.key.pem\" = '/no/such/file'")
             .errors();
         let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
         assert_eq!(
             keys,
             [
                 "kafka.properties.a b",
-                "kafka.properties.list",
-                "kafka.property_files.x"
+                "kafka.properties.debug",
+                "kafka.property_files.ssl.key.pem"
             ],
             "{errors}"
         );

@@ -6,6 +6,7 @@ use super::tls;
 use crate::config::errors::Fault;
 use crate::config::hosts::hosts;
 use crate::config::key::Key;
+use crate::config::libpq::{self, URL, URL_FILE};
 use crate::config::parse::{choice, file, identifier, list, secret, secret_file, slot_name, whole};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{Host, PasswordMethods, PostgresSettings, Secret, TargetSession};
@@ -16,6 +17,8 @@ const PASSWORD_METHODS: [&str; 3] = ["scram-sha-256", "md5", "cleartext"];
 const STATUS_UPDATES_PER_TIMEOUT: u64 = 3;
 
 pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
+    let url = reader.optional(URL, secret);
+    let url_file = reader.optional(URL_FILE, secret_file);
     let hosts = reader.read("postgres.host", hosts);
     let port = reader.read("postgres.port", whole);
     let target = reader.read("postgres.target_session_attrs", target);
@@ -24,7 +27,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
     let password_methods = reader.read("postgres.password_methods", password_methods);
     let database = reader.read("postgres.database", identifier);
     let user = reader.read("postgres.user", identifier);
-    let password = password(reader);
+    let password = password(reader, url_file.as_ref());
     let passfile = reader.optional("postgres.passfile", file);
     let slot = reader.read("postgres.slot", slot_name);
     let publication = reader.read("postgres.publication", identifier);
@@ -40,6 +43,9 @@ pub(super) fn read(reader: &mut Reader) -> Result<PostgresSettings, Noted> {
         ("postgres.reconnect_backoff_ms", reconnect_backoff_ms),
         ("postgres.reconnect_backoff_max_ms", reconnect_backoff_max_ms),
     );
+    // What they say was spread over the other keys.
+    url?;
+    url_file?;
     let port = port?;
     Ok(PostgresSettings {
         hosts: with_port(hosts?, port),
@@ -95,7 +101,7 @@ fn password_methods(key: &Key, value: &Value) -> Result<PasswordMethods, Fault> 
     })
 }
 
-fn password(reader: &mut Reader) -> Result<Option<Secret>, Noted> {
+fn password(reader: &mut Reader, url_file: Result<&Option<Secret>, &Noted>) -> Result<Option<Secret>, Noted> {
     let value = reader.optional("postgres.password", secret);
     let file = reader.optional("postgres.password_file", secret_file);
     if reader.is_given("postgres.password") && reader.is_given("postgres.password_file") {
@@ -108,6 +114,10 @@ fn password(reader: &mut Reader) -> Result<Option<Secret>, Noted> {
             Fault::new(problem, "keep the file and remove this one"),
         );
         return Err(Noted);
+    }
+    let is_in_url = libpq::is_from_url_file(&reader.origin("postgres.password"));
+    if let (true, Ok(Some(Secret::File(path)))) = (is_in_url, url_file) {
+        return Ok(Some(Secret::InUrl(path.clone())));
     }
     let file = file?;
     Ok(value?.or(file))

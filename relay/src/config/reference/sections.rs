@@ -1,0 +1,36 @@
+//! What is said about each table of the file as a whole, in the order in which they are shown.
+
+/// Path and introduction.
+pub(super) static SECTIONS: &[(&str, &str)] = &[
+    (
+        "postgres",
+        "The server, the login, the slot. libpq's connection strings and PG* variables are understood too.",
+    ),
+    (
+        "outbox.*",
+        "One section for each outbox table; the name is yours: a-z, 0-9 and single underscores. Without any, there is \
+         one called \"default\" with all the defaults below.",
+    ),
+    (
+        "outbox.*.columns",
+        "Which column plays which part. \"\" says that the table has no such column.",
+    ),
+    ("kafka", "The brokers and the producer."),
+    (
+        "kafka.properties",
+        "librdkafka properties, handed through. Those that would break a promise (acks, idempotence, timeouts, ...) are \
+         refused with the reason. In the environment \"_\" stands for \".\": \
+         OUTBOX_RELAY_KAFKA__PROPERTIES__COMPRESSION_TYPE.",
+    ),
+    (
+        "kafka.property_files",
+        "The same, read from files whenever a producer is made: the place for secrets.",
+    ),
+    ("pipeline", "How much may be under way."),
+    ("admin", "Probes and metrics."),
+    ("log", "What the relay says, on standard error."),
+    (
+        "roles",
+        "Roles that `migrate` makes. They belong to the whole server, so every installation can name its own.",
+    ),
+];
