@@ -46,13 +46,14 @@ impl Readiness {
 }
 
 impl Relay {
-    /// Starts the program with a configuration file; the log goes to a file.
+    /// Starts the program with a configuration file and variables; the log goes to a file.
     ///
     /// # Errors
     /// It is not built or cannot be started.
-    pub fn start(config: &Path, log: PathBuf) -> Outcome<Relay> {
+    pub fn start(config: &Path, log: PathBuf, environment: &[(&str, &str)]) -> Outcome<Relay> {
         let admin_port = free_port()?;
         let child = program()?
+            .envs(environment.iter().copied())
             .arg("--config")
             .arg(config)
             .args(["--set", &format!("admin.listen=127.0.0.1:{admin_port}"), "run"])

@@ -53,8 +53,8 @@ pub struct Sources {
     pub environment: Vec<(String, String)>,
     /// What stood behind each `--set`: `path=value`.
     pub flags: Vec<String>,
-    /// Whether files that keys name are left alone.
-    without_files: bool,
+    /// Whether files that keys name are left alone: then no [`Secret`] of the settings may be there.
+    pub without_files: bool,
 }
 
 impl Sources {

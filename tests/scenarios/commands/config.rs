@@ -1,9 +1,10 @@
-//! `config`: what is in force and who said so, without a secret.
+//! `config`: what is in force and who said so, without a secret; whether it is right; what there is.
 
 use std::fs;
+use std::path::Path;
 
 use outbox_relay_tests::failure::{Outcome, ensure};
-use outbox_relay_tests::program::program;
+use outbox_relay_tests::program::{Ended, program, run};
 
 const SECRETS: [&str; 4] = ["file-secret", "kafka-secret", "environment-secret", "mounted-secret"];
 
@@ -73,4 +74,66 @@ fn the_json_holds_the_same_values_and_no_secret() -> Outcome {
     let password = find("postgres.password").map(|password| password["value"].clone());
     ensure(password == Some("***".into()), || format!("{password:?}"))?;
     ensure(!SECRETS.iter().any(|secret| json.contains(secret)), || json.clone())
+}
+
+/// Runs `config` with a file.
+fn config(text: &str, arguments: &[&str]) -> Outcome<Ended> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(file.path(), text)?;
+    run(file.path(), &[&["config"], arguments].concat())
+}
+
+/// As CI does it: no server, no mounted files, and the exit code says it.
+#[test]
+fn a_check_says_ok_or_everything_that_is_wrong_with_its_place() -> Outcome {
+    let right = "postgres.database = 'shop'\nkafka.bootstrap_servers = 'kafka.invalid:9092'\n";
+    let ended = config(right, &["check"])?;
+    ended.must(0, &[])?;
+    ensure(ended.output == "ok\n", || format!("{ended:?}"))?;
+
+    let wrong =
+        format!("{right}postgres.hosst = 'x'\nkafka.properties.'compresion.type' = 'lz4'\nlog.format = 'xml'\n");
+    let said = [
+        "3 errors",
+        "line 3",
+        "did you mean postgres.host?",
+        "line 4",
+        "did you mean compression.type?",
+        "log.format",
+        "line 5",
+    ];
+    config(&wrong, &["check"])?.must(78, &said)?;
+
+    // Each property is right, and only librdkafka knows that they are not right together.
+    let together = format!(
+        "{right}kafka.properties.'ssl.ca.location' = '/no/such/ca.pem'\nkafka.properties.'security.protocol' = 'ssl'\n"
+    );
+    config(&together, &["check"])?.must(78, &["ssl.ca.location", "correct kafka.properties"])?;
+
+    let mounted = format!("{right}postgres.password_file = '/run/secrets/nowhere'\n");
+    config(&mounted, &["check"])?.must(78, &["postgres.password_file", "/run/secrets/nowhere"])?;
+    config(&mounted, &["check", "--without-files"])?.must(0, &["ok", "not looked at"])?;
+    config(&wrong, &["check", "--without-files"])?.must(78, &["3 errors"])
+}
+
+#[test]
+fn what_is_printed_for_people_and_editors_is_what_the_repository_holds() -> Outcome {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for (command, path) in [
+        ("reference", "docs/CONFIGURATION.md"),
+        ("schema", "docs/config.schema.json"),
+        ("example", "deploy/outbox-relay.toml"),
+    ] {
+        // Whoever asks what there is may have nothing yet, or something wrong.
+        let ended = config("wrong = 1", &[command])?;
+        ended.must(0, &[])?;
+        ensure(ended.output == fs::read_to_string(repository.join(path))?, || {
+            format!("config {command} does not print {path}")
+        })?;
+    }
+    config(
+        &fs::read_to_string(repository.join("deploy/outbox-relay.toml"))?,
+        &["show"],
+    )?
+    .must(0, &["postgres.database"])
 }

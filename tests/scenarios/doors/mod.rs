@@ -2,6 +2,7 @@
 
 mod attacks;
 mod hosts;
+mod libpq;
 mod login;
 mod tls;
 

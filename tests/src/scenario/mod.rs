@@ -157,8 +157,17 @@ impl Scenario {
     /// # Errors
     /// It cannot be started.
     pub fn relay(&mut self) -> Outcome<Relay> {
+        self.relay_with(&[])
+    }
+
+    /// Starts a relay with these variables in its environment.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn relay_with(&mut self, environment: &[(&str, &str)]) -> Outcome<Relay> {
         self.relays += 1;
-        Relay::start(&self.write_config()?, self.file(&format!("relay-{}.log", self.relays)))
+        let log = self.file(&format!("relay-{}.log", self.relays));
+        Relay::start(&self.write_config()?, log, environment)
     }
 
     /// Starts a relay and waits until it streams.
