@@ -180,6 +180,16 @@ fn what_is_no_connection_string_is_refused() {
 }
 
 #[test]
+fn a_value_of_a_string_that_is_no_value_of_the_key_is_not_shown() {
+    let errors = with_url("host=h dbname=x port=hunter2").errors().to_string();
+    assert!(
+        errors.contains("postgres.port (postgres.url (") && errors.contains("from 1 to 65535"),
+        "{errors}"
+    );
+    assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
 fn no_character_of_a_password_that_was_not_encoded_is_ever_shown() {
     for special in "@/?:#&=%,[] '\\\"\t;+".chars() {
         for text in [
