@@ -52,13 +52,17 @@ fn a_code_is_explained_on_the_terminal_and_one_that_is_none_is_refused() -> Outc
     explain("slot_lots")?.must_refuse("code_unknown", &["slot_lots"])
 }
 
+/// The value is right for its key, so that the configuration has nothing against it.
 #[test]
-fn a_property_that_librdkafka_does_not_know_ends_the_relay_before_it_does_anything() -> Outcome {
+fn a_property_that_librdkafka_cannot_use_ends_the_relay_before_it_does_anything() -> Outcome {
     let mut scenario = Setup::new("no_property").start()?;
-    scenario.settings.set("kafka.properties.\"linger.mss\"", 1);
+    scenario
+        .settings
+        .set("kafka.properties.\"ssl.ca.location\"", "/no/such/ca.pem");
+    scenario.settings.set("kafka.properties.\"security.protocol\"", "ssl");
     scenario
         .command(&["run"])?
-        .must_refuse("property_refused", &["linger.mss"])
+        .must_refuse("property_refused", &["ssl.ca.location"])
 }
 
 #[test]
@@ -76,7 +80,7 @@ fn an_admin_address_that_is_taken_ends_the_relay_and_is_named() -> Outcome {
 fn a_system_that_gives_nothing_is_named_and_not_a_panic() -> Outcome {
     let scenario = Setup::new("no_descriptors").start()?;
     let program = program::program()?.get_program().to_owned();
-    let starved = "ulimit -n 4; exec \"$0\" slot show";
+    let starved = "exec 3>&-; ulimit -n 4; exec \"$0\" slot show";
     let ended = Command::new("sh")
         .args(["-c", starved])
         .arg(program)
