@@ -97,7 +97,7 @@ fn write_config(folder: &Path, stack: &Stack) -> Result<PathBuf, Failure> {
     let password_file = write(folder, "relay-password", RELAY_PASSWORD)?;
     let text = format!(
         "[postgres]\nhost = \"127.0.0.1\"\nport = {}\ntls_mode = \"disable\"\ndatabase = \"{DATABASE}\"\npassword_file = {:?}\n\
-         [kafka]\nbootstrap_servers = \"{}\"\n\
+         [kafka]\nbootstrap_servers = \"{}\"\nproperties.\"security.protocol\" = \"plaintext\"\n\
          [admin]\nlisten = \"127.0.0.1:{}\"\n",
         stack.postgres.port(),
         password_file.display().to_string(),

@@ -15,6 +15,7 @@ mod doors;
 mod fatal_errors;
 mod figures;
 mod halted_line;
+mod kafka_doors;
 mod ownership;
 mod postgres_faults;
 mod producers;

@@ -21,7 +21,7 @@ fn a_secret_file_that_is_gone_halts_the_line_and_putting_it_back_resumes() -> Ou
         .partitions(1)
         .topic_config(LIMIT, "20000")
         .start()?;
-    let secret = with_property_file(&mut scenario, "sasl.password", "secret")?;
+    let secret = with_property_file(&mut scenario, "ssl.key.password", "secret")?;
     let mut relay = scenario.streaming_relay()?;
     fs::remove_file(&secret)?;
     let mut writer = Writer::connect(scenario.writer()?)?;

@@ -82,6 +82,24 @@ impl Authority {
         }))
     }
 
+    /// Keeps it in a folder, with its key, so that another process can sign with it.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn save(&self, folder: &Path) -> Outcome {
+        self.0.write(folder, "ca").map(drop)
+    }
+
+    /// The one that was kept in a folder.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn load(folder: &Path) -> Outcome<Authority> {
+        let certificate = X509::from_pem(&fs::read(folder.join("ca.crt"))?)?;
+        let key = PKey::private_key_from_pem(&fs::read(folder.join("ca.key"))?)?;
+        Ok(Authority(Identity { certificate, key }))
+    }
+
     /// Signs a certificate.
     ///
     /// # Errors

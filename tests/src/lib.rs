@@ -1,6 +1,7 @@
 //! What the tests, the benchmark and the demonstration stand on: a real `PostgreSQL` and a real Apache Kafka.
 
 pub mod admin;
+pub mod broker_rules;
 pub mod certificates;
 pub mod consumer;
 pub mod database;
@@ -19,6 +20,7 @@ pub mod settings;
 pub mod setup;
 pub mod stack;
 pub mod table;
+pub mod tls_server;
 pub mod verifier;
 pub mod wait;
 pub mod writer;

@@ -4,7 +4,7 @@ use std::thread;
 
 use crate::failure::{Failure, Outcome};
 use crate::stack::{
-    self, Kafka, KafkaOptions, Postgres, PostgresFacts, PostgresOptions, RunningStack, StackError, Topics,
+    self, Kafka, KafkaDoors, KafkaOptions, Postgres, PostgresFacts, PostgresOptions, RunningStack, StackError, Topics,
 };
 
 /// How many runs of the same scenario may go on at the same time.
@@ -56,6 +56,15 @@ impl Servers {
         let private = self.kafka.as_ref().map(Kafka::bootstrap_servers);
         let shared = self.shared.map(|stack| stack.kafka.bootstrap_servers.as_str());
         private.or(shared).ok_or_else(|| Failure::new("there is no Kafka"))
+    }
+
+    /// The encrypted ways into the shared Kafka.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn kafka_doors(&self) -> Outcome<&KafkaDoors> {
+        let shared = self.shared.and_then(|stack| stack.kafka.doors.as_ref());
+        shared.ok_or_else(|| Failure::new("the stack's Kafka has one way in; start it with one broker"))
     }
 
     /// Makes, changes and deletes topics.

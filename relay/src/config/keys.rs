@@ -167,13 +167,20 @@ pub static KEYS: &[Key] = &[
             .examples(&["localhost:9092"]),
     row("kafka.client_id", Text, Value("outbox-relay"),
         "Name of the producer in the brokers' logs and quotas."),
+    row("kafka.oauth_token_file", File, Unset,
+        "File with the token of an OAUTHBEARER login, read anew before the one in use ends.")
+            .examples(&["/run/secrets/kafka-token"]),
+    row("kafka.oauth_token_command", List, Unset,
+        "Program and arguments that print such a token; run, without a shell, before the one in use ends.")
+            .examples(&["/usr/local/bin/kafka-token,--region,eu-central-1"]),
     row("kafka.retry_backoff_ms", ms(1, HOUR), Value("1000"),
         "First wait before a stopped line is tried again; it doubles, with jitter, up to the maximum."),
     row("kafka.retry_backoff_max_ms", ms(1, HOUR), Value("30000"),
         "The longest wait before a stopped line is tried again."),
     row("kafka.properties.*", Property, Unset,
         "A librdkafka property, handed through unless it would break a promise.")
-            .examples(&["security.protocol=sasl_ssl", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=outbox-relay", "compression.type=lz4"]),
+            .examples(&["security.protocol=sasl_ssl", "ssl.ca.location=/etc/ssl/private-ca.pem", "ssl.certificate.location=/run/secrets/relay.crt", "ssl.key.location=/run/secrets/relay.key",
+                "sasl.mechanism=SCRAM-SHA-512", "sasl.username=outbox-relay", "compression.type=lz4"]),
     row("kafka.property_files.*", SecretFile, Unset,
         "File with the value of a librdkafka property, such as sasl.password.")
             .examples(&["sasl.password=/run/secrets/kafka-password"]),

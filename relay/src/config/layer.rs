@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn properties_may_be_quoted_or_nested_and_mean_the_same() {
-        let file = "[kafka.properties]\n\"linger.ms\" = 1\nsasl.username = 'u'\nssl.ca = { location = '/ca' }";
+        let file = "[kafka.properties]\n\"linger.ms\" = 1\nsecurity.protocol = 'ssl'\nssl.ca = { location = '/ca' }";
         let properties = Trial::minimal()
             .and(file)
             .load()
@@ -234,7 +234,11 @@ mod tests {
             .collect();
         assert_eq!(
             found,
-            [("linger.ms", "1"), ("sasl.username", "u"), ("ssl.ca.location", "/ca")]
+            [
+                ("linger.ms", "1"),
+                ("security.protocol", "ssl"),
+                ("ssl.ca.location", "/ca")
+            ]
         );
     }
 

@@ -101,10 +101,11 @@ mod tests {
             .and("kafka.properties.\"compression.type\" = 'lz4'")
             .env("KAFKA__PROPERTIES__COMPRESSION_CODEC", "zstd");
         let properties = trial.load().expect("no error").settings.kafka.properties;
-        assert_eq!(
-            properties.into_iter().collect::<Vec<_>>(),
-            [("compression.type".into(), "zstd".into())]
-        );
+        let given: Vec<_> = properties
+            .iter()
+            .filter(|(name, _)| name.starts_with("compression"))
+            .collect();
+        assert_eq!(given, [(&"compression.type".to_owned(), &"zstd".to_owned())]);
     }
 
     #[test]

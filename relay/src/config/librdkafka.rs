@@ -53,7 +53,7 @@ const PROPERTIES: &[&str] = &[
     "batch.num.messages", "batch.size", "broker.address.family", "broker.address.ttl", "broker.version.fallback",
     "client.dns.lookup", "client.rack", "compression.codec", "compression.level", "compression.type",
     "connections.max.idle.ms", "debug", "enable.metrics.push", "enable.random.seed",
-    "enable.sasl.oauthbearer.unsecure.jwt", "enable.ssl.certificate.verification", "https.ca.location",
+    "enable.ssl.certificate.verification", "https.ca.location",
     "https.ca.pem", "internal.termination.signal", "linger.ms", "log.connection.close", "log.queue",
     "log.thread.name", "max.in.flight", "max.in.flight.requests.per.connection", "message.copy.max.bytes",
     "message.max.bytes", "metadata.max.age.ms", "metadata.recovery.rebootstrap.trigger.ms",

@@ -41,7 +41,7 @@ pub use secret::SecretError;
 pub use settings::{
     AdminSettings, ChannelBindingMode, Host, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
     PipelineSettings, PostgresSettings, RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings,
-    TlsVersion,
+    TlsVersion, TokenSource,
 };
 
 /// Everything a configuration is made of.

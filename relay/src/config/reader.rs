@@ -222,7 +222,7 @@ mod tests {
         let secret = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(secret.path(), "x").expect("written");
         let trial = Trial::minimal().flag("kafka.properties.linger.ms=0").flag(&format!(
-            "kafka.property_files.sasl.password={}",
+            "kafka.property_files.ssl.key.password={}",
             secret.path().display()
         ));
         let loaded = trial.load().expect("no error");
@@ -232,7 +232,7 @@ mod tests {
                 .path
                 .replace("outbox.*", "outbox.default")
                 .replace("properties.*", "properties.linger.ms");
-            path.replace("property_files.*", "property_files.sasl.password")
+            path.replace("property_files.*", "property_files.ssl.key.password")
         });
         assert_eq!(read, expected.collect::<Vec<_>>());
     }
@@ -265,6 +265,7 @@ mod tests {
         let trial = Trial::minimal()
             .and("postgres.password = 'hunter2'")
             .env("KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2")
+            .env("KAFKA__PROPERTIES__SASL_MECHANISM", "PLAIN")
             .and("kafka.properties.\"ssl.key.pem\" = \"hunter2\\nhunter2\"");
         let loaded = trial.load().expect("no error");
         let shown = format!("{loaded:?}");

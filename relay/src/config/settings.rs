@@ -183,14 +183,26 @@ pub struct KafkaSettings {
     pub bootstrap_servers: String,
     /// Shown in the brokers' logs and used for quotas.
     pub client_id: String,
-    /// librdkafka properties handed through as they are. Those that would break a promise were refused.
+    /// librdkafka properties handed through as they are. Those that would break a promise were refused. How the
+    /// connection is encrypted is always among them, unless a file says it.
     pub properties: BTreeMap<String, String>,
     /// Properties that hold a secret; to be revealed each time a producer is made. No name stands in both maps.
     pub secret_properties: BTreeMap<String, Secret>,
+    /// Where the token of an OAUTHBEARER login comes from.
+    pub token_source: Option<TokenSource>,
     /// Wait before a stopped line is tried again; doubles, with jitter, up to the maximum.
     pub retry_backoff_ms: u64,
     /// The longest wait before a stopped line is tried again.
     pub retry_backoff_max_ms: u64,
+}
+
+/// Where a token comes from, each time that one is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenSource {
+    /// A file, such as a projected token of Kubernetes.
+    File(PathBuf),
+    /// What a program prints. The program, and its arguments.
+    Command(String, Vec<String>),
 }
 
 /// Bounds of what is under way between PostgreSQL and Kafka.

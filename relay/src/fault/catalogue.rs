@@ -133,7 +133,7 @@ catalogue! {
             "a file of `kafka.property_files` cannot be read, and a new producer needs it",
             "make it readable for the relay; it goes on by itself";
         KafkaConfigurationRefused = "kafka_configuration_refused", Environment:
-            "librdkafka does not accept a property, or a value from a file",
+            "librdkafka does not accept a property, a value from a file, or a certificate",
             "correct the property or the file it names";
         KafkaUnreachable = "kafka_unreachable", Transient:
             "no broker answers",
@@ -154,14 +154,17 @@ catalogue! {
             "the principal may not write to the topic",
             "allow it WRITE and DESCRIBE";
         ClusterNotAuthorized = "cluster_not_authorized", Environment:
-            "the principal may not produce idempotently",
-            "allow it IDEMPOTENT_WRITE on the cluster";
+            "the principal may write to no topic at all",
+            "allow it WRITE to its topics (brokers before 2.8: IDEMPOTENT_WRITE on the cluster too)";
         KafkaAuthenticationFailed = "kafka_authentication_failed", Environment:
-            "the SASL login failed",
-            "correct the `sasl.*` properties";
+            "the brokers refuse the login, or want one",
+            "the message says which; correct it at the brokers or in the files of `kafka.property_files`";
         KafkaTlsFailed = "kafka_tls_failed", Environment:
-            "TLS to a broker failed",
-            "check the `ssl.*` properties and the brokers' certificates";
+            "a certificate is not accepted, by either side, or only one side speaks TLS",
+            "the message says which, and the value to set: [KAFKA](KAFKA.md)";
+        KafkaTokenUnavailable = "kafka_token_unavailable", Environment:
+            "`kafka.oauth_token_file` or `kafka.oauth_token_command` gives no token that is still good",
+            "the message says why; mend the source";
         KafkaUnsupported = "kafka_unsupported", Environment:
             "the brokers cannot do what the relay needs",
             "compare their version with GUARANTEES.md";

@@ -3,6 +3,9 @@
 //! Confirmed is only what a delivery report confirms. `flush` proves nothing and is not used.
 
 mod acceptance;
+mod certificate;
+mod connection;
+mod credentials;
 mod delivery;
 mod introduction;
 mod murmur2;
@@ -15,6 +18,7 @@ mod refused;
 mod reports;
 mod stall;
 mod start_error;
+mod token;
 
 pub use acceptance::accept;
 pub use delivery::{Delivery, Refusal};

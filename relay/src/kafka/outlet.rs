@@ -10,6 +10,7 @@ use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
 
 use crate::config::{KafkaSettings, PipelineSettings};
+use crate::kafka::credentials::Credentials;
 use crate::kafka::introduction::{Introductions, Verdict};
 use crate::kafka::producer::{NotTaken, Producer};
 use crate::kafka::properties::{Batching, client_config};
@@ -20,6 +21,8 @@ use crate::telemetry::Metrics;
 
 pub(super) struct Outlet {
     producer: Producer,
+    /// What it was made from.
+    credentials: Credentials,
     batching: Batching,
     introductions: Introductions,
     /// What failed before, each with its topic.
@@ -37,12 +40,15 @@ impl Outlet {
         reports: &Arc<Reports>,
         now: Instant,
     ) -> Result<Self, StartError> {
+        // First: what changes while they are read counts as changed.
+        let credentials = Credentials::of(kafka);
         let config = client_config(kafka, limits, batching)?;
-        let producer = Producer::start(&config, Arc::clone(reports));
+        let producer = Producer::start(&config, kafka, Arc::clone(reports));
         let producer = producer.map_err(|error| StartError::refused(&error, kafka))?;
         let (introductions, again) = (Introductions::new(now), VecDeque::new());
         Ok(Self {
             producer,
+            credentials,
             batching,
             introductions,
             again,
@@ -68,6 +74,11 @@ impl Outlet {
     /// Nothing more can be sent through it.
     pub(super) const fn is_fatal(&self) -> bool {
         self.is_fatal
+    }
+
+    /// A producer that is made now would be made from other files.
+    pub(super) fn is_outdated(&self, kafka: &KafkaSettings) -> bool {
+        self.credentials != Credentials::of(kafka)
     }
 
     /// A producer reported an error. It may have been the one before this: reports outlive their producer.

@@ -31,12 +31,14 @@ const TABLE: [Row; 8] = [
             Code::TransactionalIdAuthorizationFailed,
         ],
         FaultCode::ClusterNotAuthorized,
-        "allow the relay's principal IDEMPOTENT_WRITE on the cluster; the relay goes on by itself",
+        "allow the relay's principal to WRITE to its topics: it may write to none (brokers before 2.8: IDEMPOTENT_WRITE \
+         on the cluster too); the relay goes on by itself",
     ),
     (
         &[Code::SaslAuthenticationFailed, Code::Authentication],
         FaultCode::KafkaAuthenticationFailed,
-        "correct the SASL properties under kafka.properties; the relay goes on by itself once they are valid",
+        "correct the login, at the brokers or in the files under kafka.property_files, which are read anew; what is under \
+         kafka.properties counts after a restart",
     ),
     (
         &[
@@ -134,28 +136,23 @@ pub(super) fn unreachable(trouble: Option<&str>) -> Fault {
     )
 }
 
-/// Whether an error says what is wrong with one broker's connection.
-pub(super) const fn is_trouble(code: Option<Code>) -> bool {
-    matches!(
-        code,
-        Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut)
-    )
+/// Nothing that could be trusted answers.
+pub(super) fn tls_failed(message: impl Into<String>, hint: impl Into<String>) -> Fault {
+    Fault::new(FaultCode::KafkaTlsFailed, message, hint)
 }
 
-/// The fault that an error of the whole client means; `None` for one that concerns a single broker or passes.
-pub(super) fn broker_fault(code: Option<Code>, reason: &str, trouble: Option<&str>) -> Option<Fault> {
-    match code? {
-        Code::AllBrokersDown => Some(unreachable(trouble)),
-        code @ (Code::Authentication | Code::SaslAuthenticationFailed) => {
-            Some(delivery_fault(code, &format!("the connection ({reason})")))
-        }
-        Code::SSL => Some(Fault::new(
-            FaultCode::KafkaTlsFailed,
-            format!("TLS to Kafka failed: {reason}"),
-            "check the ssl.* properties under kafka.properties and the brokers' certificates",
-        )),
-        _ => None,
-    }
+/// The brokers do not know who the relay is.
+pub(super) fn not_logged_in(message: impl Into<String>, hint: impl Into<String>) -> Fault {
+    Fault::new(FaultCode::KafkaAuthenticationFailed, message, hint)
+}
+
+/// There is no token to log in with.
+pub(super) fn no_token(why: &str) -> Fault {
+    Fault::new(
+        FaultCode::KafkaTokenUnavailable,
+        format!("there is no token to log in to Kafka with: {why}"),
+        "mend what kafka.oauth_token_file or kafka.oauth_token_command names; the relay asks again by itself",
+    )
 }
 
 #[cfg(test)]

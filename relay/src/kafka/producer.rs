@@ -12,8 +12,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
+use crate::config::KafkaSettings;
 use crate::kafka::questions::Questions;
 use crate::kafka::reports::{Callbacks, Reports};
+use crate::kafka::token::Tokens;
 use crate::pipeline::Ticket;
 
 const POLL_MS: u64 = 100;
@@ -48,13 +50,28 @@ pub(super) enum NotTaken {
 }
 
 impl Producer {
-    pub(super) fn start(config: &ClientConfig, reports: Arc<Reports>) -> Result<Self, KafkaError> {
-        let client: BaseProducer<_> = config.create_with_context(Callbacks(Arc::clone(&reports)))?;
+    pub(super) fn start(
+        config: &ClientConfig,
+        kafka: &KafkaSettings,
+        reports: Arc<Reports>,
+    ) -> Result<Self, KafkaError> {
+        let tokens = kafka.token_source.clone().map(|source| Arc::new(Tokens::of(source)));
+        let callbacks = Callbacks {
+            reports: Arc::clone(&reports),
+            tokens: tokens.clone(),
+            protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
+        };
+        let client: BaseProducer<_> = config.create_with_context(callbacks)?;
         let client = Arc::new(client);
         let stopping = Arc::new(AtomicBool::new(false));
         let threads = Threads(Arc::clone(&stopping));
-        let to_count = Questions::start(Arc::clone(&client), reports, Arc::clone(&stopping));
+        let to_count = Questions::start(Arc::clone(&client), kafka.clone(), reports, Arc::clone(&stopping));
         let to_count = to_count.map_err(|error| no_thread(&error))?;
+        if let Some(tokens) = tokens {
+            tokens
+                .fetch_ahead(Arc::clone(&stopping))
+                .map_err(|error| no_thread(&error))?;
+        }
         let polled = Arc::clone(&client);
         thread::Builder::new()
             .name("kafka-poll".to_owned())

@@ -83,12 +83,12 @@ pub(super) fn client_config(
     Ok(config)
 }
 
-/// What librdkafka has to say at all; the log filter chooses again.
+/// What librdkafka has to say at all; the log filter chooses again. That a broker hangs up is at this level.
 fn log_level() -> RDKafkaLogLevel {
     if tracing::enabled!(target: LOG_TARGET, tracing::Level::DEBUG) {
         RDKafkaLogLevel::Debug
     } else {
-        RDKafkaLogLevel::Error
+        RDKafkaLogLevel::Info
     }
 }
 
@@ -105,6 +105,7 @@ mod tests {
                 .map(|&(name, value)| (name.to_owned(), value.to_owned()))
                 .collect(),
             secret_properties: std::collections::BTreeMap::new(),
+            token_source: None,
             retry_backoff_ms: 1,
             retry_backoff_max_ms: 1,
         }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use outbox_decoder::TopicName;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
+use crate::config::KafkaSettings;
+use crate::kafka::certificate;
 use crate::kafka::reports::{Brokers, Callbacks, Reports};
 
 const TOPICS_WAITING_MAX: usize = 64;
@@ -21,6 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Asks on behalf of one producer, until that is given up.
 pub(super) struct Questions {
     client: Arc<BaseProducer<Callbacks>>,
+    kafka: KafkaSettings,
     reports: Arc<Reports>,
     stopping: Arc<AtomicBool>,
     started_at: Instant,
@@ -33,6 +36,7 @@ impl Questions {
     /// Starts the thread; topics that are sent to it are counted, and the answer is a report.
     pub(super) fn start(
         client: Arc<BaseProducer<Callbacks>>,
+        kafka: KafkaSettings,
         reports: Arc<Reports>,
         stopping: Arc<AtomicBool>,
     ) -> std::io::Result<SyncSender<TopicName>> {
@@ -40,6 +44,7 @@ impl Questions {
         let now = Instant::now();
         let questions = Self {
             client,
+            kafka,
             reports,
             stopping,
             started_at: now,
@@ -97,6 +102,7 @@ impl Questions {
             Brokers::Suspect(_) | Brokers::Down(_) if now < self.check_at => return,
             Brokers::Suspect(_) | Brokers::Down(_) => {
                 self.check_at = now + CHECK_EVERY;
+                self.explain();
                 self.do_brokers_answer()
             }
         };
@@ -107,6 +113,14 @@ impl Questions {
             self.reports.brokers_answered();
         } else {
             self.reports.brokers_are_silent();
+        }
+    }
+
+    /// Says of a certificate that was refused what is wrong with it.
+    fn explain(&self) {
+        let address = self.reports.refused_certificate();
+        if let Some(fault) = address.and_then(|address| certificate::fault(&address, &self.kafka)) {
+            self.reports.explain(fault);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_decoder::{Timestamp, TopicName};
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Headers, OwnedMessage};
@@ -15,8 +16,10 @@ use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fault::{Fault, FaultKind};
+use crate::kafka::connection::{self, Said};
 use crate::kafka::policy;
 use crate::kafka::properties::LOG_TARGET;
+use crate::kafka::token::Tokens;
 use crate::pipeline::Ticket;
 
 /// A record that was not delivered, with all that is needed to send it again.
@@ -30,6 +33,14 @@ pub(super) struct Failed {
 }
 
 impl Failed {
+    /// It did not fail: it was given up with its producer.
+    pub(super) const fn is_purged(&self) -> bool {
+        matches!(
+            self.code,
+            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
+        )
+    }
+
     /// Names the record without its content.
     pub(super) fn describe(&self) -> String {
         let header = |name| {
@@ -78,6 +89,12 @@ pub(super) struct Reports {
     brokers: Mutex<Brokers>,
     /// What librdkafka said last of a connection to a broker.
     trouble: Mutex<Option<String>>,
+    /// Why there is no token, as long as there is none.
+    no_token: Mutex<Option<Fault>>,
+    /// A broker whose certificate was refused.
+    refused_certificate: Mutex<Option<String>>,
+    /// A broker and the relay did not trust each other.
+    was_refused: AtomicBool,
     are_brokers_up: AtomicBool,
     wake_at: AtomicUsize,
     notify: Notify,
@@ -121,8 +138,7 @@ impl Reports {
     /// A reason that needs somebody, such as a refused login, is not hidden behind "no broker answers", which follows.
     fn brokers_lost(&self, fault: Fault) {
         match self.brokers() {
-            Brokers::Suspect(known) | Brokers::Down(known)
-                if known.kind() != FaultKind::Transient || fault.kind() == FaultKind::Transient => {}
+            Brokers::Suspect(_) | Brokers::Down(_) if fault.kind() == FaultKind::Transient => {}
             Brokers::Down(_) => self.set_brokers(Brokers::Down(fault)),
             Brokers::Unknown | Brokers::Up | Brokers::Suspect(_) => self.set_brokers(Brokers::Suspect(fault)),
         }
@@ -140,11 +156,80 @@ impl Reports {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        of(&self.trouble).clone()
     }
 
-    fn note_trouble(&self, reason: &str) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    /// Whether a broker and the relay have refused each other since this was last asked.
+    pub(super) fn was_refused(&self) -> bool {
+        self.was_refused.swap(false, Ordering::AcqRel)
+    }
+
+    /// The broker whose certificate was refused last, once.
+    pub(super) fn refused_certificate(&self) -> Option<String> {
+        of(&self.refused_certificate).take()
+    }
+
+    /// A better account of what is known already.
+    pub(super) fn explain(&self, fault: Fault) {
+        match self.brokers() {
+            Brokers::Suspect(known) if known.code == fault.code => self.set_brokers(Brokers::Suspect(fault)),
+            Brokers::Down(known) if known.code == fault.code => self.set_brokers(Brokers::Down(fault)),
+            _ => {}
+        }
+    }
+
+    fn connection(&self, said: Said, reason: &str) {
+        match said {
+            Said::Other => {}
+            Said::Trouble => drop(self.note_trouble(reason)),
+            Said::Suspicious(fault) => {
+                if self.note_trouble(reason) {
+                    self.refused(fault);
+                }
+            }
+            Said::AllDown => self.brokers_lost(policy::unreachable(self.trouble().as_deref())),
+            Said::Refused(fault) => match connection::refused_certificate(reason) {
+                None => self.refused(fault),
+                Some(address) => {
+                    *of(&self.refused_certificate) = Some(address.to_owned());
+                    // What is known already may be the better account of it.
+                    match self.brokers() {
+                        Brokers::Suspect(known) | Brokers::Down(known) if known.code == fault.code => {
+                            self.refused(known);
+                        }
+                        _ => self.refused(fault),
+                    }
+                }
+            },
+        }
+    }
+
+    /// Whether the same has happened before. The client library hands over each error twice, to the letter.
+    fn note_trouble(&self, reason: &str) -> bool {
+        let before = of(&self.trouble).replace(reason.to_owned());
+        before.is_some_and(|before| before != reason && connection::brief(&before) == connection::brief(reason))
+    }
+
+    fn refused(&self, fault: Fault) {
+        self.was_refused.store(true, Ordering::Release);
+        // Without a token every login fails.
+        let no_token = of(&self.no_token).clone();
+        self.brokers_lost(no_token.unwrap_or(fault));
+    }
+
+    /// While the brokers still take the token before, this is only a warning.
+    fn token_failed(&self, why: &str) {
+        let fault = policy::no_token(why);
+        let before = of(&self.no_token).replace(fault.clone());
+        if before.is_none() && self.are_brokers_up() {
+            tracing::warn!(code = fault.code.name(), next = %fault.hint, "{}", fault.message);
+        }
+    }
+
+    fn token_taken(&self) {
+        if of(&self.no_token).take().is_some() {
+            tracing::info!("there is a token to log in to Kafka with again");
+        }
     }
 
     fn set_brokers(&self, brokers: Brokers) {
@@ -176,6 +261,10 @@ impl Reports {
     }
 }
 
+fn of<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Taken {
     fn is_reached(&self, acknowledged: usize) -> bool {
         self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty() || self.has_erred
@@ -184,24 +273,47 @@ impl Taken {
 
 /// librdkafka's callbacks.
 #[derive(Debug, Clone)]
-pub(super) struct Callbacks(pub(super) Arc<Reports>);
+pub(super) struct Callbacks {
+    pub(super) reports: Arc<Reports>,
+    pub(super) tokens: Option<Arc<Tokens>>,
+    /// What the producer was told to speak.
+    pub(super) protocol: String,
+}
 
 impl ClientContext for Callbacks {
+    /// Asked only by a producer that logs in with tokens.
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // librdkafka repeats itself with every attempt. What matters of it becomes a change of state.
         tracing::debug!(target: LOG_TARGET, ?level, facility, "{message}");
+        if let Some(reason) = connection::logged(level, facility, message) {
+            self.said(Some(RDKafkaErrorCode::BrokerTransportFailure), &reason);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         // The event carries the reason of a fatal error, not that it is fatal: whoever takes this asks the producer.
-        self.0.push(|taken| taken.has_erred = true);
-        let code = error.rdkafka_error_code();
-        if policy::is_trouble(code) {
-            self.0.note_trouble(reason);
+        self.reports.push(|taken| taken.has_erred = true);
+        self.said(error.rdkafka_error_code(), reason);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let tokens = self.tokens.as_ref().ok_or("no source of tokens is configured")?;
+        let taken = tokens.take();
+        match &taken {
+            Ok(_) => self.reports.token_taken(),
+            Err(why) => self.reports.token_failed(why),
         }
-        if let Some(fault) = policy::broker_fault(code, reason, self.0.trouble().as_deref()) {
-            self.0.brokers_lost(fault);
-        }
+        // librdkafka makes a text of it that ends at the first zero.
+        Ok(taken.map_err(|why| why.replace('\0', " "))?)
+    }
+}
+
+impl Callbacks {
+    fn said(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        self.reports
+            .connection(connection::said(code, reason, &self.protocol), reason);
     }
 }
 
@@ -213,15 +325,15 @@ impl ProducerContext for Callbacks {
         match result {
             Ok(_) => {
                 let at = clock::now();
-                if !self.0.are_brokers_up() {
-                    self.0.brokers_answered();
+                if !self.reports.are_brokers_up() {
+                    self.reports.brokers_answered();
                 }
-                self.0.push(|taken| taken.acknowledged.push((ticket, at)));
+                self.reports.push(|taken| taken.acknowledged.push((ticket, at)));
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
                 let record = message.detach();
-                self.0.push(|taken| {
+                self.reports.push(|taken| {
                     taken.failed.push(Failed {
                         ticket,
                         code,

@@ -33,8 +33,8 @@ impl StartError {
             Self::Configuration(_) => Fault::new(
                 FaultCode::KafkaConfigurationRefused,
                 self.to_string(),
-                "correct the files under kafka.property_files, and the relay goes on by itself; what is under \
-                 kafka.properties counts after a restart",
+                "correct the files under kafka.property_files, or those that the ssl.*.location properties name, and the \
+                 relay goes on by itself; what is under kafka.properties counts after a restart",
             ),
             Self::Secret(_) => Fault::new(
                 FaultCode::KafkaSecretUnreadable,
@@ -61,6 +61,7 @@ mod tests {
             client_id: String::new(),
             properties: BTreeMap::new(),
             secret_properties: [("linger.ms".to_owned(), Secret::Value("hunter2".into()))].into(),
+            token_source: None,
             retry_backoff_ms: 1,
             retry_backoff_max_ms: 1,
         };

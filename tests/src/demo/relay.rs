@@ -186,6 +186,7 @@ metadata_headers = ["correlation_id", "traceparent"]
 
 [kafka]
 bootstrap_servers = "{bootstrap_servers}"
+properties."security.protocol" = "plaintext"
 
 [admin]
 listen = "{admin}"

@@ -89,6 +89,7 @@ impl Scenario {
         settings.set("kafka.retry_backoff_ms", 50);
         settings.set("kafka.retry_backoff_max_ms", 500);
         settings.set("kafka.bootstrap_servers", self.servers.bootstrap_servers()?);
+        settings.set("kafka.properties.\"security.protocol\"", "plaintext");
         settings.set("outbox.default.topic", topic);
         settings.set("roles.application", format!("{}_application", self.name));
         settings.set("roles.operator", format!("{}_operator", self.name));

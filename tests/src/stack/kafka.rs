@@ -10,6 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::StackError;
 use super::claim::Claim;
+use super::kafka_doors::KafkaDoors;
 use super::kafka_properties::{NodeAddress, properties};
 use super::layout::{Layout, make_dir};
 use super::packages::{java, kafka_jars, kafka_version};
@@ -38,6 +39,8 @@ pub struct KafkaOptions {
     pub version: String,
     /// Broker settings (`server.properties`) beside or instead of the stack's, for every node.
     pub settings: Vec<(String, String)>,
+    /// Encrypted ways in, logins and rules beside the plain listener; for one node.
+    pub doors: bool,
     /// The name of the data folder and of the state file; one living process at a time may use a name.
     pub name: String,
 }
@@ -49,6 +52,7 @@ impl KafkaOptions {
             brokers: 1,
             version: kafka_version().to_owned(),
             settings: Vec::new(),
+            doors: false,
             name: name.to_owned(),
         }
     }
@@ -67,6 +71,13 @@ impl KafkaOptions {
         self
     }
 
+    /// Adds encrypted ways in, logins and rules, if there is only one node.
+    #[must_use]
+    pub fn with_doors(mut self) -> KafkaOptions {
+        self.doors = self.brokers == 1;
+        self
+    }
+
     /// Adds a broker setting.
     #[must_use]
     pub fn set(mut self, key: &str, value: &str) -> KafkaOptions {
@@ -82,6 +93,7 @@ pub struct Kafka {
     bootstrap_servers: String,
     topics: Topics,
     launch: Launch,
+    doors: Option<KafkaDoors>,
     nodes: Vec<Node>,
 }
 
@@ -145,9 +157,18 @@ impl Kafka {
         let bootstrap: Vec<String> = addresses.iter().copied().map(NodeAddress::broker).collect();
         let bootstrap_servers = bootstrap.join(",");
         let topics = Topics::on(&bootstrap_servers, options.brokers);
+        let doors = options
+            .doors
+            .then(|| KafkaDoors::build(&claim.data().join("kafka-doors")));
+        let doors = doors.transpose()?;
         for node in &nodes {
             make_dir(&node.folder, 0o755)?;
-            let text = properties(node.address, &addresses, &node.log_dir(), &options.settings);
+            let mut settings = doors
+                .as_ref()
+                .map(|doors| doors.settings(node.address))
+                .unwrap_or_default();
+            settings.extend(options.settings.clone());
+            let text = properties(node.address, &addresses, &node.log_dir(), &settings);
             fs::write(node.config(), text).map_err(StackError::file("write", &node.config()))?;
         }
         launch.format(&nodes)?;
@@ -156,6 +177,7 @@ impl Kafka {
             bootstrap_servers,
             topics,
             launch,
+            doors,
             nodes,
         };
         kafka.claim.change(|state| state.kafka = Some(kafka.facts()))?;
@@ -292,6 +314,7 @@ impl Kafka {
         KafkaFacts {
             bootstrap_servers: self.bootstrap_servers.clone(),
             log_files: self.nodes.iter().map(|node| node.log_file.clone()).collect(),
+            doors: self.doors.clone(),
         }
     }
 

@@ -12,6 +12,7 @@ mod data_copy;
 mod doctor;
 mod error;
 mod kafka;
+mod kafka_doors;
 mod kafka_properties;
 mod layout;
 mod packages;
@@ -28,6 +29,7 @@ pub use data_copy::DataCopy;
 pub use doctor::{Finding, examine, fetch};
 pub use error::StackError;
 pub use kafka::{Kafka, KafkaOptions};
+pub use kafka_doors::{KafkaDoors, PLAIN_PASSWORD, PLAIN_USER};
 pub use layout::Layout;
 pub use packages::{POSTGRES_VARIABLE, PostgresVersion, kafka_version};
 pub use ports::{free_port, is_free, is_open};
@@ -61,7 +63,7 @@ impl Options {
     pub fn with_brokers(brokers: usize) -> Result<Options, StackError> {
         Ok(Options {
             postgres: PostgresOptions::named("")?,
-            kafka: KafkaOptions::named("").brokers(brokers),
+            kafka: KafkaOptions::named("").brokers(brokers).with_doors(),
         })
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::StackError;
+use super::kafka_doors::KafkaDoors;
 use super::process::ProcessRecord;
 
 /// The content of a state file, `.stack/run/<name>.json`.
@@ -66,6 +67,8 @@ pub struct KafkaFacts {
     pub bootstrap_servers: String,
     /// The brokers' logs, in node order.
     pub log_files: Vec<PathBuf>,
+    /// Encrypted ways in, where there are any.
+    pub doors: Option<KafkaDoors>,
 }
 
 impl State {

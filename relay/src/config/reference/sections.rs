@@ -19,7 +19,8 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
     (
         "kafka.properties",
         "librdkafka properties, handed through. Those that would break a promise (acks, idempotence, timeouts, ...) are \
-         refused with the reason. In the environment \"_\" stands for \".\": \
+         refused with the reason. TLS unless \"security.protocol\" says otherwise: it is \"ssl\" if it is not set, or \
+         \"sasl_ssl\" with a mechanism to log in with; plain text only by name. In the environment \"_\" stands for \".\": \
          OUTBOX_RELAY_KAFKA__PROPERTIES__COMPRESSION_TYPE.",
     ),
     (

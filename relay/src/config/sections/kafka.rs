@@ -9,9 +9,12 @@ use crate::config::properties::{self, FILES_PREFIX, PREFIX};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::KafkaSettings;
 
+use super::kafka_login;
+
 pub(super) fn read(reader: &mut Reader) -> Result<KafkaSettings, Noted> {
     let bootstrap_servers = reader.read("kafka.bootstrap_servers", brokers);
     let client_id = reader.read("kafka.client_id", text);
+    let token_source = kafka_login::token_source(reader);
     let retry_backoff_ms = reader.read("kafka.retry_backoff_ms", whole);
     let retry_backoff_max_ms = reader.read("kafka.retry_backoff_max_ms", whole);
     reader.at_most(
@@ -23,11 +26,18 @@ pub(super) fn read(reader: &mut Reader) -> Result<KafkaSettings, Noted> {
     let secret_files = values(reader, FILES_PREFIX, |_| true, secret_file);
     given_once(reader);
     librdkafka_takes_them(reader);
+    let mut properties = properties?;
+    kafka_login::complete(
+        reader,
+        &mut properties,
+        token_source.as_ref().is_ok_and(Option::is_some),
+    )?;
     Ok(KafkaSettings {
         bootstrap_servers: bootstrap_servers?,
         client_id: client_id?,
-        properties: properties?,
+        properties,
         secret_properties: given_secrets?.into_iter().chain(secret_files?).collect(),
+        token_source: token_source?,
         retry_backoff_ms: retry_backoff_ms?,
         retry_backoff_max_ms: retry_backoff_max_ms?,
     })
@@ -108,13 +118,22 @@ mod tests {
             ("b:9092", "outbox-relay")
         );
         assert_eq!((kafka.retry_backoff_ms, kafka.retry_backoff_max_ms), (1_000, 30_000));
-        assert!(kafka.properties.is_empty() && kafka.secret_properties.is_empty());
+        assert_eq!(
+            kafka.properties.into_iter().collect::<Vec<_>>(),
+            [("security.protocol".to_owned(), "ssl".to_owned())]
+        );
+        assert!(kafka.secret_properties.is_empty());
     }
 
     #[test]
     fn a_property_that_holds_a_secret_is_kept_apart_from_the_others() {
-        let kafka = load(Trial::minimal().and("kafka.properties.sasl = {username = 'u', password = 'hunter2'}"));
-        assert_eq!(kafka.properties.keys().collect::<Vec<_>>(), ["sasl.username"]);
+        let kafka = load(
+            Trial::minimal().and("kafka.properties.sasl = {username = 'u', password = 'hunter2', mechanism = 'PLAIN'}"),
+        );
+        assert_eq!(
+            kafka.properties.keys().collect::<Vec<_>>(),
+            ["sasl.mechanism", "sasl.username", "security.protocol"]
+        );
         let password = kafka.secret_properties["sasl.password"].reveal().expect("read");
         assert_eq!(password.expose_secret(), "hunter2");
     }
@@ -124,7 +143,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "hunter2\n").expect("written");
         let path = file.path().display().to_string();
-        let trial = || Trial::minimal().and(&format!("kafka.property_files.\"sasl.password\" = '{path}'"));
+        let trial = || {
+            Trial::minimal().and(&format!(
+                "kafka.property_files.\"sasl.password\" = '{path}'\nkafka.properties.\"sasl.mechanism\" = 'PLAIN'"
+            ))
+        };
         let password = load(trial()).secret_properties["sasl.password"].reveal().expect("read");
         assert_eq!(password.expose_secret(), "hunter2");
 

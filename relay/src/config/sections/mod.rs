@@ -1,6 +1,7 @@
 //! From keys to settings, one section a module. Keys are read in the order of the key table.
 
 mod kafka;
+mod kafka_login;
 mod outbox;
 mod postgres;
 mod process;

@@ -13,6 +13,7 @@
 
 mod blame;
 mod condition;
+mod renewal;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::error::RDKafkaErrorCode;
 
 use self::blame::{Blame, cause};
+use self::renewal::Renewal;
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::{KafkaSettings, PipelineSettings};
@@ -55,6 +57,7 @@ pub struct Delivery {
     /// Why the line counts as down.
     blame: Option<Blame>,
     refused: Refused,
+    renewal: Renewal,
     stall: Stall,
     metrics: Arc<Metrics>,
     health: Health,
@@ -78,6 +81,8 @@ struct Clearing {
     batching: Batching,
     failed: Vec<Failed>,
     fatal: Option<RDKafkaErrorCode>,
+    /// Nothing failed: the next producer is made from files that have changed.
+    is_renewal: bool,
     purged_at: Instant,
 }
 
@@ -104,6 +109,7 @@ impl Delivery {
             replayed_until: None,
             blame: None,
             refused: Refused::default(),
+            renewal: Renewal::new(kafka),
             stall: Stall::default(),
             metrics,
             health,
@@ -141,6 +147,7 @@ impl Delivery {
         }
         self.container = taken;
         self.note_failures(failed, now);
+        self.renew(pipeline, now);
         self.advance(pipeline, now);
         self.show_condition(pipeline, now);
     }
@@ -167,7 +174,7 @@ impl Delivery {
         match &mut self.state {
             State::Clearing(clearing) => clearing.failed.extend(arrived),
             State::Flowing(outlet) if arrived.is_empty() && !outlet.is_fatal() => {}
-            State::Flowing(_) => self.stop_the_line(arrived, now),
+            State::Flowing(_) => self.stop_the_line(arrived, false, now),
             State::Waiting { .. } => assert!(arrived.is_empty(), "a report came after every ticket had reported"),
         }
     }
@@ -178,7 +185,22 @@ impl Delivery {
         }
     }
 
-    fn stop_the_line(&mut self, mut failed: Vec<Failed>, now: Instant) {
+    /// The brokers refuse a producer whose files have changed since it was made: the next one is made from the new ones.
+    fn renew(&mut self, pipeline: &Pipeline, now: Instant) {
+        if self.reports.was_refused() {
+            self.renewal.refused(pipeline.ledger().next_ticket(), now);
+        }
+        let oldest = pipeline.ledger().unacknowledged().next();
+        if let State::Flowing(outlet) = &self.state
+            && self.renewal.is_due(oldest, self.reports.are_brokers_up(), now)
+            && outlet.is_outdated(&self.kafka)
+        {
+            tracing::info!("files that the login to Kafka needs have changed; they are read anew");
+            self.stop_the_line(Vec::new(), true, now);
+        }
+    }
+
+    fn stop_the_line(&mut self, mut failed: Vec<Failed>, is_renewal: bool, now: Instant) {
         let waiting = State::Waiting {
             batching: Batching::Full,
             failed: Vec::new(),
@@ -199,6 +221,7 @@ impl Delivery {
                 batching,
                 failed,
                 fatal,
+                is_renewal,
                 purged_at: now,
             });
         }
@@ -213,7 +236,12 @@ impl Delivery {
                 for failed in &mut failed {
                     failed.timestamp_ms = pipeline.ledger().timestamp_ms(failed.ticket);
                 }
-                self.plan_retry(failed, batching, fatal, now);
+                if clearing.is_renewal && fatal.is_none() && failed.iter().all(Failed::is_purged) {
+                    failed.sort_unstable_by_key(|failed| failed.ticket);
+                    self.rebuild(failed, batching, now);
+                } else {
+                    self.plan_retry(failed, batching, fatal, now);
+                }
             }
             State::Clearing(clearing) if now.duration_since(clearing.purged_at) >= PURGE_AGAIN_AFTER => {
                 // A batch can come back into a queue after the purge, from the thread of an earlier leader.
@@ -287,6 +315,7 @@ impl Delivery {
                 outlet.send_again(failed);
                 outlet.pump(&self.metrics);
                 self.state = State::Flowing(Box::new(outlet));
+                self.renewal.is_done();
                 if self.blame.is_none() {
                     self.backoff.reset();
                 }

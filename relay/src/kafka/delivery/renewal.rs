@@ -1,0 +1,93 @@
+//! When to look whether the files of a refused login have changed.
+
+use std::time::Instant;
+
+use crate::backoff::Backoff;
+use crate::config::KafkaSettings;
+use crate::pipeline::Ticket;
+
+/// A refusal concerns one broker's connection; the others may go on. It counts until the records that were there when
+/// it came are acknowledged, or a new producer is made.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    /// The first ticket after the refusal, and when to look next.
+    refused: Option<(Ticket, Instant)>,
+    backoff: Backoff,
+}
+
+impl Renewal {
+    pub(super) fn new(kafka: &KafkaSettings) -> Self {
+        Self {
+            refused: None,
+            backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
+        }
+    }
+
+    /// A broker and the relay have refused each other.
+    pub(super) fn refused(&mut self, next: Ticket, now: Instant) {
+        if self.refused.is_none() {
+            self.refused = Some((next, now));
+        }
+    }
+
+    /// Whether to look now; `oldest` is not acknowledged yet.
+    pub(super) fn is_due(&mut self, oldest: Option<Ticket>, are_brokers_up: bool, now: Instant) -> bool {
+        let Some((before, look_at)) = &mut self.refused else {
+            return false;
+        };
+        if are_brokers_up && oldest.is_none_or(|oldest| oldest >= *before) {
+            self.refused = None;
+            self.backoff.reset();
+            return false;
+        }
+        let is_due = now >= *look_at;
+        if is_due {
+            *look_at = now + self.backoff.next_wait();
+        }
+        is_due
+    }
+
+    /// There is a new producer.
+    pub(super) const fn is_done(&mut self) {
+        self.refused = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn renewal() -> Renewal {
+        Renewal::new(&KafkaSettings {
+            bootstrap_servers: String::new(),
+            client_id: String::new(),
+            properties: BTreeMap::new(),
+            secret_properties: BTreeMap::new(),
+            token_source: None,
+            retry_backoff_ms: 1_000,
+            retry_backoff_max_ms: 1_000,
+        })
+    }
+
+    #[test]
+    fn files_are_looked_at_after_a_refusal_and_then_ever_more_rarely() {
+        let (mut renewal, now) = (renewal(), Instant::now());
+        assert!(!renewal.is_due(None, false, now));
+        renewal.refused(Ticket::from_u64(7), now);
+        assert!(renewal.is_due(None, false, now));
+        assert!(!renewal.is_due(None, false, now + Duration::from_millis(500)));
+        assert!(renewal.is_due(None, false, now + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_refusal_that_passed_by_itself_is_forgotten_and_one_that_holds_a_record_back_is_not() {
+        let (mut renewal, now) = (renewal(), Instant::now());
+        renewal.refused(Ticket::from_u64(7), now);
+        assert!(renewal.is_due(Some(Ticket::from_u64(6)), true, now));
+        assert!(!renewal.is_due(Some(Ticket::from_u64(7)), true, now + Duration::from_secs(9)));
+        assert!(renewal.refused.is_none());
+    }
+}

@@ -1,0 +1,130 @@
+//! Runs the program that prints a token: without a shell, for a bounded time, with a bounded output.
+
+use std::io::Read;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+const RUN_MAX: Duration = Duration::from_secs(10);
+const PRINTED_BYTES_MAX: u64 = 64 * 1024;
+/// Of its complaints, so much is shown.
+const SAID_BYTES_MAX: u64 = 1024;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What the program prints.
+pub(super) fn run(program: &str, arguments: &[String]) -> Result<SecretString, String> {
+    run_for(program, arguments, RUN_MAX)
+}
+
+fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<SecretString, String> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{program} cannot be run: {error}"))?;
+    let deadline = Instant::now() + limit;
+    let printed = read(child.stdout.take(), PRINTED_BYTES_MAX + 1);
+    let said = read(child.stderr.take(), SAID_BYTES_MAX);
+    let Some(status) = wait(&mut child, deadline) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!(
+            "{program} did not end within {} s{}",
+            limit.as_secs(),
+            shown(&said)
+        ));
+    };
+    if !status.success() {
+        return Err(format!("{program} ended with {status}{}", shown(&said)));
+    }
+    // A child of its own may keep the pipe open for longer than the program lives.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let printed = printed
+        .recv_timeout(left)
+        .map_err(|_| format!("{program} left its output open"))?;
+    if printed.len() as u64 > PRINTED_BYTES_MAX {
+        return Err(format!("{program} printed more than {PRINTED_BYTES_MAX} bytes"));
+    }
+    let printed = String::from_utf8(printed).map_err(|_| format!("{program} printed what is not text"))?;
+    Ok(printed.into())
+}
+
+/// Reads on a thread of its own, so that a full pipe never holds the program up; what is beyond `bytes` is thrown away.
+fn read(pipe: Option<impl Read + Send + 'static>, bytes: u64) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    let run = move || {
+        let Some(mut pipe) = pipe else { return };
+        let mut text = Vec::new();
+        let _ = (&mut pipe).take(bytes).read_to_end(&mut text);
+        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
+        let _ = sender.send(text);
+    };
+    // Without a thread nothing is sent, which the receiver learns.
+    let _ = thread::Builder::new().name("kafka-token-io".to_owned()).spawn(run);
+    receiver
+}
+
+fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().ok().flatten() {
+            return Some(status);
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    None
+}
+
+/// What it said on its standard error, on one line.
+fn shown(said: &Receiver<Vec<u8>>) -> String {
+    let said = said.recv_timeout(LOOK_EVERY * 10).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).replace(|c: char| c.is_control(), " ");
+    let said = said.trim();
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!("; it said: {said}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn sh(script: &str) -> Result<SecretString, String> {
+        run_for(
+            "/bin/sh",
+            &["-c".to_owned(), script.to_owned()],
+            Duration::from_secs(30),
+        )
+    }
+
+    #[test]
+    fn what_it_prints_is_the_token_and_what_it_complains_about_is_the_message() {
+        assert_eq!(sh("printf abc").expect("a token").expose_secret(), "abc");
+        let why = sh("echo no role >&2; echo secret; exit 3").expect_err("it failed");
+        assert!(why.contains("3; it said: no role") && !why.contains("secret"), "{why}");
+        let why = run("/no/such/program", &[]).expect_err("there is none");
+        assert!(why.starts_with("/no/such/program cannot be run"), "{why}");
+    }
+
+    #[test]
+    fn neither_its_time_nor_its_output_is_without_a_bound() {
+        let why = run_for("/bin/sleep", &["60".to_owned()], Duration::from_millis(50)).expect_err("too long");
+        assert!(why.contains("did not end"), "{why}");
+        let why = sh("head -c 70000 /dev/zero").expect_err("too much");
+        assert!(why.contains("more than 65536 bytes"), "{why}");
+    }
+
+    #[test]
+    fn an_argument_is_not_read_by_a_shell() {
+        let printed = run("/bin/echo", &["$HOME; exit".to_owned()]).expect("printed");
+        assert_eq!(printed.expose_secret(), "$HOME; exit\n");
+    }
+}
