@@ -113,6 +113,11 @@ pub(super) const fn is_consequence(code: Code) -> bool {
     )
 }
 
+/// The connection was refused, not the record: what was under way when a login had to be repeated fails with it.
+pub(super) const fn is_refused_connection(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+}
+
 /// The brokers answer, and acknowledge nothing.
 pub(super) fn stalled() -> Fault {
     Fault::new(

@@ -33,14 +33,6 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    /// It did not fail: it was given up with its producer.
-    pub(super) const fn is_purged(&self) -> bool {
-        matches!(
-            self.code,
-            RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight
-        )
-    }
-
     /// Names the record without its content.
     pub(super) fn describe(&self) -> String {
         let header = |name| {

@@ -236,8 +236,8 @@ impl Delivery {
                 for failed in &mut failed {
                     failed.timestamp_ms = pipeline.ledger().timestamp_ms(failed.ticket);
                 }
-                if clearing.is_renewal && fatal.is_none() && failed.iter().all(Failed::is_purged) {
-                    failed.sort_unstable_by_key(|failed| failed.ticket);
+                failed.sort_unstable_by_key(|failed| failed.ticket);
+                if clearing.is_renewal && is_connection_alone(&failed, fatal) {
                     self.rebuild(failed, batching, now);
                 } else {
                     self.plan_retry(failed, batching, fatal, now);
@@ -269,15 +269,8 @@ impl Delivery {
     }
 
     /// Every record in flight has come back. Decides what is to blame and when to try again.
-    fn plan_retry(
-        &mut self,
-        mut failed: Vec<Failed>,
-        batching: Batching,
-        fatal: Option<RDKafkaErrorCode>,
-        now: Instant,
-    ) {
+    fn plan_retry(&mut self, failed: Vec<Failed>, batching: Batching, fatal: Option<RDKafkaErrorCode>, now: Instant) {
         let cause = cause(&failed, batching, fatal);
-        failed.sort_unstable_by_key(|failed| failed.ticket);
         let narrowing = cause.kind() == FaultKind::EventDefect && batching == Batching::Full;
         let next = if cause.kind() == FaultKind::EventDefect {
             Batching::Isolating
@@ -294,7 +287,11 @@ impl Delivery {
         } else {
             let until = now + self.backoff.next_wait();
             let newest = failed.last().map(|failed| failed.ticket);
-            self.blame = Some(Blame::new(cause, newest, until));
+            let was_refused = failed.iter().any(|failed| policy::is_refused_connection(failed.code));
+            // A refused connection is shown as that, of the brokers; the next producer reads what it logs in with anew.
+            if !(was_refused && is_connection_alone(&failed, fatal)) {
+                self.blame = Some(Blame::new(cause, newest, until));
+            }
             until
         };
         self.state = State::Waiting {
@@ -330,6 +327,12 @@ impl Delivery {
             }
         }
     }
+}
+
+/// Nothing was wrong with a record: at most a connection was refused, and the rest are its consequences.
+fn is_connection_alone(failed: &[Failed], fatal: Option<RDKafkaErrorCode>) -> bool {
+    let mut causes = failed.iter().filter(|failed| !policy::is_consequence(failed.code));
+    fatal.is_none_or(policy::is_consequence) && causes.all(|failed| policy::is_refused_connection(failed.code))
 }
 
 impl Sink for Delivery {
