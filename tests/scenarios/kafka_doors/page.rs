@@ -50,6 +50,8 @@ fn publishes(scenario: &mut Scenario, rules: &mut BrokerRules, writer: &mut Writ
     let topic = scenario.topic();
     writer.write(10)?;
     let mut relay = scenario.relay()?;
+    // While it may do nothing at all, which of the two comes first is up to the producer.
+    relay.may_show("cluster_not_authorized");
     relay.wait_for_fault("topic_not_authorized")?;
     rules.allow_write(principal, &topic)?;
     scenario.wait_until_confirmed()?;

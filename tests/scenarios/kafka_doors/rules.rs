@@ -23,10 +23,9 @@ fn a_right_that_is_missing_or_taken_away_halts_the_line_and_given_back_resumes_i
 
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.write(10)?;
-    let mut relay = scenario.relay()?;
-    is_halted(&mut relay, DENIED, &format!("topic {topic}"))?;
     // The brokers want a right to write somewhere before they give out a producer's number.
     rules.allow(&principal, Right::Describe, &topic)?;
+    let mut relay = scenario.relay()?;
     is_halted(
         &mut relay,
         "cluster_not_authorized",

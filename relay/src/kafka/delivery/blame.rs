@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::kafka::policy;
 use crate::kafka::properties::Batching;
 use crate::kafka::reports::Failed;
@@ -50,6 +50,19 @@ impl Blame {
     }
 }
 
+/// Of a principal without any right, brokers say by turns that it may not use the topic and that it may use none: the
+/// one that names the topic stays, so that the log does not alternate too.
+pub(super) fn more_telling(known: Option<&Blame>, cause: Fault) -> Fault {
+    match known {
+        Some(Blame { fault, .. })
+            if fault.code == FaultCode::TopicNotAuthorized && cause.code == FaultCode::ClusterNotAuthorized =>
+        {
+            fault.clone()
+        }
+        _ => cause,
+    }
+}
+
 /// What the brokers said first; the other reports of a stopped line are its consequences.
 pub(super) fn cause(failed: &[Failed], batching: Batching, fatal: Option<RDKafkaErrorCode>) -> Fault {
     match failed.iter().find(|failed| !policy::is_consequence(failed.code)) {
@@ -61,5 +74,23 @@ pub(super) fn cause(failed: &[Failed], batching: Batching, fatal: Option<RDKafka
             policy::delivery_fault(failed.code, &about)
         }
         None => policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_denial_that_names_the_topic_is_not_replaced_by_the_one_that_does_not() {
+        let denied = |code| policy::delivery_fault(code, "records");
+        let (topic, cluster) = (
+            denied(RDKafkaErrorCode::TopicAuthorizationFailed),
+            denied(RDKafkaErrorCode::ClusterAuthorizationFailed),
+        );
+        let blame = |fault: &Fault| Blame::new(fault.clone(), None, Instant::now());
+        assert_eq!(more_telling(Some(&blame(&topic)), cluster.clone()), topic);
+        assert_eq!(more_telling(Some(&blame(&cluster)), topic.clone()), topic);
+        assert_eq!(more_telling(None, cluster.clone()), cluster);
     }
 }

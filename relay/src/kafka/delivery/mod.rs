@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use outbox_decoder::{Envelope, Timestamp};
 use rdkafka::error::RDKafkaErrorCode;
 
-use self::blame::{Blame, cause};
+use self::blame::{Blame, cause, more_telling};
 use self::renewal::Renewal;
 use crate::backoff::Backoff;
 use crate::clock;
@@ -270,7 +270,7 @@ impl Delivery {
 
     /// Every record in flight has come back. Decides what is to blame and when to try again.
     fn plan_retry(&mut self, failed: Vec<Failed>, batching: Batching, fatal: Option<RDKafkaErrorCode>, now: Instant) {
-        let cause = cause(&failed, batching, fatal);
+        let cause = more_telling(self.blame.as_ref(), cause(&failed, batching, fatal));
         let narrowing = cause.kind() == FaultKind::EventDefect && batching == Batching::Full;
         let next = if cause.kind() == FaultKind::EventDefect {
             Batching::Isolating
