@@ -53,9 +53,18 @@ pub(crate) enum Failure {
         "the topic holds {found} new records where {expected} rows were committed: a bug of the relay, please report it"
     )]
     Count { expected: i64, found: i64 },
+    /// The servers' encrypted doors.
+    #[error("the servers cannot be reached over TLS: {0}")]
+    Tls(String),
     /// A program that is not there.
     #[error("{} is missing: {remedy}", .program.display())]
     Missing { program: PathBuf, remedy: &'static str },
+}
+
+impl From<outbox_relay_tests::failure::Failure> for Failure {
+    fn from(failure: outbox_relay_tests::failure::Failure) -> Failure {
+        Failure::Tls(failure.to_string())
+    }
 }
 
 impl Failure {

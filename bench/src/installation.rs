@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use outbox_relay_tests::certificates::{Authority, Subject};
 use outbox_relay_tests::stack::{self, Options, SUPERUSER, Stack};
 use tempfile::TempDir;
 
@@ -35,6 +36,8 @@ pub(crate) struct Installation {
     pub(crate) topic: Topic,
     pub(crate) database: Database,
     pub(crate) stack: Stack,
+    /// Lead the relay to the encrypted doors of both servers.
+    pub(crate) tls_settings: Vec<String>,
     folder: TempDir,
 }
 
@@ -47,9 +50,10 @@ impl Installation {
     ) -> Result<Installation, Failure> {
         progress::step("starting PostgreSQL and Kafka");
         stack::clear_leftovers()?;
-        let stack = Stack::start_numbered(STACK_NAME, &options()?)?;
+        let mut stack = Stack::start_numbered(STACK_NAME, &options()?)?;
         interrupt.check()?;
         let folder = tempfile::tempdir().map_err(Failure::file("make", &std::env::temp_dir()))?;
+        let tls_settings = open_tls_doors(&mut stack)?;
         let database = Database::create(stack.postgres.facts(), DATABASE, interrupt)?;
         let config = write_config(folder.path(), &stack)?;
         let relay = Relay::new(program, config, folder.path(), overrides);
@@ -74,6 +78,7 @@ impl Installation {
             topic,
             database,
             stack,
+            tls_settings,
             folder,
         })
     }
@@ -82,6 +87,26 @@ impl Installation {
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// PostgreSQL learns to speak TLS beside plain text; Kafka has a door for it.
+fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
+    let doors = stack
+        .kafka
+        .facts()
+        .doors
+        .ok_or_else(|| Failure::Tls("this Kafka has one way in".to_owned()))?;
+    let authority = Authority::load(&doors.authority)?;
+    let certificate = authority.sign(&Subject::of("postgres", &["127.0.0.1"]))?;
+    stack.postgres.show_certificate(&certificate, &authority)?;
+    let ca = doors.authority.join("ca.crt").display().to_string();
+    Ok(vec![
+        "postgres.tls_mode=verify-full".to_owned(),
+        format!("postgres.tls_ca_file={ca}"),
+        format!("kafka.bootstrap_servers=127.0.0.1:{}", doors.tls),
+        "kafka.properties.security.protocol=ssl".to_owned(),
+        format!("kafka.properties.ssl.ca.location={ca}"),
+    ])
 }
 
 fn options() -> Result<Options, Failure> {

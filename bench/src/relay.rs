@@ -46,9 +46,12 @@ impl Relay {
         self.spawn(arguments)?.wait(COMMAND_LIMIT, interrupt)
     }
 
-    /// Starts relaying from a slot.
-    pub(crate) fn run(&self, slot: &str) -> Result<Child, Failure> {
-        self.spawn(&["run", "--set", &format!("postgres.slot={slot}")])
+    /// Starts relaying from a slot, with these keys on top.
+    pub(crate) fn run(&self, slot: &str, settings: &[String]) -> Result<Child, Failure> {
+        let slot = format!("postgres.slot={slot}");
+        let mut arguments = vec!["run", "--set", &slot];
+        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+        self.spawn(&arguments)
     }
 
     /// Stops it and waits until it says that everything is confirmed.

@@ -29,6 +29,8 @@ const KIB_PER_MIB: f64 = 1024.0;
 pub(super) enum Client {
     Recvlogical,
     Relay,
+    /// Both of its connections encrypted and verified.
+    RelayOverTls,
 }
 
 impl fmt::Display for Client {
@@ -36,6 +38,7 @@ impl fmt::Display for Client {
         f.write_str(match self {
             Client::Recvlogical => "pg_recvlogical",
             Client::Relay => "the relay",
+            Client::RelayOverTls => "the relay over TLS",
         })
     }
 }
@@ -112,12 +115,13 @@ pub(super) fn drain(
     let published_before = installation.topic.records()?;
     let mut child = match client {
         Client::Recvlogical => recvlogical::start(installation, &slot, &backlog.end)?,
-        Client::Relay => installation.relay.run(&slot)?,
+        Client::Relay => installation.relay.run(&slot, &[])?,
+        Client::RelayOverTls => installation.relay.run(&slot, &installation.tls_settings)?,
     };
     let watch = Watch::attach(installation, &mut child, &slot, interrupt)?;
     let drained = match client {
         Client::Recvlogical => watch.until_it_ends(&mut child, backlog.rows, interrupt)?,
-        Client::Relay => {
+        Client::Relay | Client::RelayOverTls => {
             let drained = watch.until_published(&mut child, backlog.rows, published_before, interrupt)?;
             Relay::stop(child, interrupt)?;
             expect_exactly(installation, published_before, backlog.rows)?;

@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// How often the relay drains the backlog before anything counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(0..=50))]
     warm_ups: u32,
+    /// Drains over TLS too, to PostgreSQL and to Kafka, in turn with the others
+    #[arg(long)]
+    tls: bool,
     /// Rows of the large transaction
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     large_rows: u32,
@@ -82,7 +85,12 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
             drain::drain(installation, &backlog, client, interrupt)
         };
         let (recvlogical, relay) = (drained_by(Client::Recvlogical)?, drained_by(Client::Relay)?);
-        pairs.push(Pair { recvlogical, relay });
+        let relay_over_tls = options.tls.then(|| drained_by(Client::RelayOverTls)).transpose()?;
+        pairs.push(Pair {
+            recvlogical,
+            relay,
+            relay_over_tls,
+        });
     }
     // From now on the server need not keep the WAL of the backlog.
     database.drop_slot(SLOT)?;

@@ -19,6 +19,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
 pub(super) struct Pair {
     pub(super) recvlogical: Drain,
     pub(super) relay: Drain,
+    pub(super) relay_over_tls: Option<Drain>,
 }
 
 /// Everything that was measured.
@@ -44,6 +45,8 @@ struct Numbers {
     drain_cpu_us_per_event: f64,
     rss_mib: f64,
     start_ms: f64,
+    /// Over TLS against plain text, if both were measured.
+    tls_ratio: Option<f64>,
 }
 
 impl Report {
@@ -78,6 +81,9 @@ impl Report {
         for pair in &self.backlog {
             line(&mut table, "pg_recvlogical", &pair.recvlogical);
             line(&mut table, "relay", &pair.relay);
+            if let Some(over_tls) = &pair.relay_over_tls {
+                line(&mut table, "relay, TLS", over_tls);
+            }
         }
         line(&mut table, "relay, one transaction", &self.large_transaction);
         let starts: Vec<String> = self.starts_ms.iter().map(|start| format!("{start:.0}")).collect();
@@ -104,9 +110,12 @@ impl Report {
     /// One `name=value` a line.
     pub(super) fn numbers(&self) -> String {
         let numbers = self.numbers;
+        let tls = numbers
+            .tls_ratio
+            .map_or(String::new(), |ratio| format!("tls_ratio={ratio:.2}\n"));
         format!(
             "drain_events_per_s={:.0}\nrecvlogical_events_per_s={:.0}\ndrain_ratio={:.2}\n\
-             drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n",
+             drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n{tls}",
             numbers.drain_events_per_s,
             numbers.recvlogical_events_per_s,
             numbers.drain_ratio,
@@ -128,8 +137,15 @@ impl Numbers {
             drain_cpu_us_per_event: over(|pair| pair.relay.client.cpu_us_per_row),
             rss_mib: relays.map(|drain| drain.client.peak_rss_mib).fold(0.0, f64::max),
             start_ms: median(starts_ms.iter().copied()),
+            tls_ratio: tls_ratio(pairs),
         }
     }
+}
+
+fn tls_ratio(pairs: &[Pair]) -> Option<f64> {
+    let ratio = |pair: &Pair| Some(pair.relay_over_tls.as_ref()?.rows_per_s() / pair.relay.rows_per_s());
+    let ratios: Vec<f64> = pairs.iter().filter_map(ratio).collect();
+    (!ratios.is_empty()).then(|| median(ratios.into_iter()))
 }
 
 fn line(table: &mut String, name: &str, drain: &Drain) {

@@ -4,6 +4,7 @@ mod attacks;
 mod hosts;
 mod libpq;
 mod login;
+mod managed;
 mod tls;
 
 use outbox_relay_tests::certificates::{Authority, Identity, Subject};

@@ -1,7 +1,7 @@
 //! Connections to Kafka as they are where others could listen: encrypted, with a login, and with rules about who may
 //! write where.
 
-mod page;
+pub(crate) mod page;
 mod refusals;
 mod rotation;
 mod rules;
@@ -20,12 +20,12 @@ const MECHANISM: &str = "kafka.properties.\"sasl.mechanism\"";
 const PROTOCOL: &str = "kafka.properties.\"security.protocol\"";
 const CA: &str = "kafka.properties.\"ssl.ca.location\"";
 
-fn doors(scenario: &Scenario) -> Outcome<KafkaDoors> {
+pub(crate) fn doors(scenario: &Scenario) -> Outcome<KafkaDoors> {
     Ok(scenario.servers.kafka_doors()?.clone())
 }
 
 /// The relay goes to this port, over TLS, and trusts the broker's authority.
-fn lead_to(scenario: &mut Scenario, port: u16) -> Outcome {
+pub(crate) fn lead_to(scenario: &mut Scenario, port: u16) -> Outcome {
     let authority = Authority::load(&doors(scenario)?.authority)?;
     let file = authority.write(&scenario.file("kafka-ca.pem"))?;
     scenario.settings.remove(PROTOCOL);
@@ -48,13 +48,13 @@ fn log_in(scenario: &mut Scenario, mechanism: &str, password: &str) -> Outcome {
     Ok(())
 }
 
-fn write(scenario: &Scenario, name: &str, text: &str) -> Outcome<String> {
+pub(crate) fn write(scenario: &Scenario, name: &str, text: &str) -> Outcome<String> {
     let file = scenario.file(name);
     fs::write(&file, text)?;
     Ok(file.display().to_string())
 }
 
-fn broker_rules(scenario: &Scenario) -> Outcome<BrokerRules> {
+pub(crate) fn broker_rules(scenario: &Scenario) -> Outcome<BrokerRules> {
     Ok(BrokerRules::of(scenario.servers.bootstrap_servers()?))
 }
 

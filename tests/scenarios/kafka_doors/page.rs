@@ -21,13 +21,18 @@ const PAGE: &str = include_str!("../../../docs/KAFKA.md");
 fn block(heading: &str) -> Outcome<Vec<(String, Value)>> {
     let section = PAGE.split("\n## ").find(|section| section.starts_with(heading));
     let block = section.and_then(|section| section.split("```toml\n").nth(1)?.split("```").next());
-    let block = block.ok_or_else(|| Failure::new(format!("no block below {heading}")))?;
+    keys(block.ok_or_else(|| Failure::new(format!("no block below {heading}")))?)
+}
+
+/// The keys and values of a block of TOML in which all are texts or lists of them.
+pub(crate) fn keys(block: &str) -> Outcome<Vec<(String, Value)>> {
     let mut table = "";
     let mut found = Vec::new();
     for line in block.lines().filter(|line| !line.is_empty()) {
         if let Some(name) = line.strip_prefix('[') {
             table = name.trim_end_matches(']');
         } else {
+            let line = line.split(" #").next().unwrap_or(line);
             let (key, value) = line.split_once(" = ").ok_or_else(|| Failure::new(line))?;
             // Texts, and lists of them, are JSON too.
             found.push((format!("{table}.{key}"), serde_json::from_str(value)?));
