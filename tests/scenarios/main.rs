@@ -18,6 +18,7 @@ mod halted_line;
 mod kafka_doors;
 mod ownership;
 mod postgres_faults;
+mod privileges;
 mod producers;
 mod records;
 mod relay_stops;

@@ -39,6 +39,21 @@ impl Database {
         outcome.map_err(|error| about(statements, &Failure::from(error)))
     }
 
+    /// Runs statements and says how they end: with nothing, or with the SQLSTATE of the server's refusal.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    #[track_caller]
+    pub fn attempt(&self, statements: &str) -> Outcome<Option<String>> {
+        match self.runtime.block_on(self.client.batch_execute(statements)) {
+            Ok(()) => Ok(None),
+            Err(error) => match error.code() {
+                Some(sqlstate) => Ok(Some(sqlstate.code().to_owned())),
+                None => Err(about(statements, &Failure::from(error))),
+            },
+        }
+    }
+
     /// Runs one statement and returns its rows.
     ///
     /// # Errors

@@ -39,9 +39,9 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
         "28000" => (
             FaultCode::PostgresAuthenticationFailed,
             format!(
-                "check postgres.user and pg_hba.conf (a line for role {user} and database {database}, not the keyword \
-                 replication); where the server wants a certificate, postgres.tls_certificate_file with the role as its \
-                 common name"
+                "check postgres.user (role {user} needs LOGIN) and pg_hba.conf (a line for role {user} and database \
+                 {database}, not the keyword replication); where the server wants a certificate, \
+                 postgres.tls_certificate_file with the role as its common name"
             ),
         ),
         "28P01" => (

@@ -88,9 +88,10 @@ fn statements(settings: &Settings) -> Vec<String> {
     let operator = escape_literal(&roles.operator);
     let relay = escape_literal(&settings.postgres.user);
     let publication = escape_literal(&settings.postgres.publication);
-    let mut statements = vec![format!(
-        "SELECT outbox_relay.ensure_roles({relay}, {application}, {operator})"
-    )];
+    let mut statements = vec![
+        format!("SELECT outbox_relay.ensure_roles({relay}, {application}, {operator})"),
+        format!("SELECT outbox_relay.ensure_connect({relay})"),
+    ];
     for outbox in settings.outbox.values() {
         let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));
         // A table with other columns is the application's own and has to be there already.

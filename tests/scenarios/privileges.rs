@@ -1,0 +1,268 @@
+//! What each role of `migrate` may: all of docs/ROLES.md, and nothing else.
+
+use std::collections::BTreeSet;
+
+use outbox_relay_tests::database::Database;
+use outbox_relay_tests::failure::{Failure, Outcome, ensure};
+use outbox_relay_tests::relay::Relay;
+use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::writer::Writer;
+
+const PAGE: &str = include_str!("../../docs/ROLES.md");
+const NOT_PERMITTED: &str = "42501";
+const PASSWORD: &str = "not a secret";
+
+/// As hardened servers have it: nobody may anything just because he is there.
+const NOTHING_FOR_EVERYBODY: &str = "REVOKE ALL ON SCHEMA public FROM PUBLIC;
+    DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database()); END $$";
+
+/// One right, as the page lists it and as GRANT spells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Right {
+    role: String,
+    right: String,
+    object: String,
+    without: String,
+}
+
+impl Right {
+    fn is_attribute(&self) -> bool {
+        self.object == "the server"
+    }
+
+    fn take(&self) -> String {
+        let Self {
+            role, right, object, ..
+        } = self;
+        if self.is_attribute() {
+            format!("ALTER ROLE {role} NO{right}")
+        } else {
+            format!("REVOKE {right} ON {object} FROM {role}")
+        }
+    }
+
+    fn give(&self) -> String {
+        let Self {
+            role, right, object, ..
+        } = self;
+        if self.is_attribute() {
+            format!("ALTER ROLE {role} {right}")
+        } else {
+            format!("GRANT {right} ON {object} TO {role}")
+        }
+    }
+
+    fn line(&self) -> String {
+        format!("{}: {} ON {}", self.role, self.right, self.object)
+    }
+}
+
+/// The page's table, with the scenario's names.
+fn listed(name: &str) -> Vec<Right> {
+    let rows = PAGE.lines().filter_map(|line| line.strip_prefix("| `outbox_"));
+    let rights = rows.filter_map(|row| {
+        let mut cells = row.split('|').map(|cell| cell.trim().replace('`', ""));
+        let (role, right, object, without) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
+        Some(Right {
+            role: if role == "relay" {
+                name.to_owned()
+            } else {
+                format!("{name}_{role}")
+            },
+            right,
+            object: object.replace("database shop", &format!("database {name}")),
+            without,
+        })
+    });
+    rights.collect()
+}
+
+/// Everything that the catalogs say of the roles: attributes, memberships, what they own, each entry of every access list
+/// in every database, and settings.
+const HELD: &str = "
+    WITH roles AS (SELECT * FROM pg_roles WHERE starts_with(rolname, $1)),
+    listed AS (
+        SELECT rolname, pg_describe_object(classid, objid, objsubid) AS object, deptype,
+            CASE classid
+                WHEN 'pg_class'::regclass THEN CASE objsubid
+                    WHEN 0 THEN (SELECT relacl FROM pg_class c WHERE c.oid = objid)
+                    ELSE (SELECT attacl FROM pg_attribute WHERE attrelid = objid AND attnum = objsubid) END
+                WHEN 'pg_namespace'::regclass THEN (SELECT nspacl FROM pg_namespace n WHERE n.oid = objid)
+                WHEN 'pg_database'::regclass THEN (SELECT datacl FROM pg_database d WHERE d.oid = objid)
+                WHEN 'pg_proc'::regclass THEN (SELECT proacl FROM pg_proc p WHERE p.oid = objid)
+            END AS acl, roles.oid AS role
+        FROM roles JOIN pg_shdepend ON refclassid = 'pg_authid'::regclass AND refobjid = roles.oid
+        WHERE dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+    ), held AS (
+        SELECT rolname, coalesce(privilege_type, 'deptype ' || deptype::text) || CASE WHEN is_grantable THEN ' GRANTABLE' ELSE '' END
+            AS what, object
+        FROM listed LEFT JOIN LATERAL aclexplode(acl) AS entry ON entry.grantee = listed.role
+        UNION ALL SELECT rolname, 'SOMETHING', 'another database' FROM roles JOIN pg_shdepend ON refobjid = roles.oid
+            WHERE dbid NOT IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        UNION ALL SELECT rolname, attribute, 'the server' FROM roles, LATERAL (VALUES ('LOGIN', rolcanlogin),
+            ('REPLICATION', rolreplication), ('SUPERUSER', rolsuper), ('CREATEDB', rolcreatedb),
+            ('CREATEROLE', rolcreaterole), ('BYPASSRLS', rolbypassrls)) AS a (attribute, is_set) WHERE is_set
+        UNION ALL SELECT rolname, 'MEMBER', roleid::regrole::text FROM roles JOIN pg_auth_members ON member = roles.oid
+        UNION ALL SELECT rolname, 'SETTING', array_to_string(setconfig, ',')
+            FROM roles JOIN pg_db_role_setting ON setrole = roles.oid
+    )
+    SELECT format('%s: %s ON %s', rolname, what, object) FROM held";
+
+fn held(scenario: &Scenario) -> Outcome<BTreeSet<String>> {
+    let database = scenario.database()?;
+    // So that every name is told with its schema.
+    database.run("SET search_path = ''")?;
+    let rows = database.rows(HELD, &[&scenario.name()])?;
+    Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+}
+
+#[test]
+fn the_roles_have_what_the_page_lists_and_nothing_else() -> Outcome {
+    let scenario = Setup::new("rights").without_slot().start()?;
+    let listed: BTreeSet<String> = listed(scenario.name()).iter().map(Right::line).collect();
+    let held = held(&scenario)?;
+    ensure(listed == held, || {
+        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>();
+        format!(
+            "only on the page: {:?}; only held: {:?}",
+            only(&listed, &held),
+            only(&held, &listed)
+        )
+    })
+}
+
+/// Each right that is taken away stops the relay with a name, and given back it lets it go on.
+#[test]
+fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
+    let mut scenario = Setup::new("least").sql(NOTHING_FOR_EVERYBODY).start()?;
+    let rights = listed(scenario.name());
+    let (of_commands, of_run): (Vec<_>, Vec<_>) = rights
+        .iter()
+        .filter(|right| right.role == scenario.name())
+        .partition(|right| right.without.starts_with("slot "));
+    ensure(of_run.len() == 7 && of_commands.len() == 1, || format!("{rights:?}"))?;
+    let database = scenario.database()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    let mut relay = scenario.streaming_relay()?;
+    relay.may_show("postgres_unreachable");
+    for right in of_run {
+        writer.write(2)?;
+        database.run(&right.take())?;
+        cut(&database, scenario.name())?;
+        halts(&mut relay, right)?;
+        writer.write(2)?;
+        database.run(&right.give())?;
+        relay.wait_for_phase("streaming")?;
+    }
+    scenario.wait_until_confirmed()?;
+    ensure(relay.terminate()? == Some(0), || relay.log_tail())?;
+    for right in of_commands {
+        database.run(&right.take())?;
+        scenario
+            .command(&["slot", "forget"])?
+            .must(1, &[NOT_PERMITTED, "outbox-relay migrate"])?;
+        database.run(&right.give())?;
+        scenario.command(&["slot", "forget"])?.must(0, &["forgotten"])?;
+    }
+    let relay = scenario.streaming_relay()?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure(report.rows == 28 && report.duplicates == 0, || report.to_string())
+}
+
+fn cut(database: &Database, role: &str) -> Outcome {
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
+    database.rows(cut, &[&role]).map(drop)
+}
+
+fn halts(relay: &mut Relay, right: &Right) -> Outcome {
+    let halted = relay.wait_for_fault(&right.without);
+    let readiness = halted.map_err(|failure| Failure::new(format!("without {}: {failure}", right.line())))?;
+    ensure(readiness.phase() == "halted" && relay.liveness()? == 200, || {
+        format!("without {}: {readiness:?}", right.line())
+    })
+}
+
+/// A statement, and who of relay, application and operator may run it.
+const STATEMENTS: [(&str, &str); 31] = [
+    (
+        "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'e', '{}')",
+        "a",
+    ),
+    (
+        "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'e', '{}')
+         RETURNING id",
+        "",
+    ),
+    ("SELECT FROM public.outbox", "o"),
+    ("UPDATE public.outbox SET event_type = 'other'", ""),
+    ("DELETE FROM public.outbox", ""),
+    ("TRUNCATE public.outbox", ""),
+    ("LOCK TABLE public.outbox IN SHARE MODE", ""),
+    ("ALTER TABLE public.outbox ADD note text", ""),
+    ("DROP TABLE public.outbox", ""),
+    ("CREATE TABLE public.mine ()", ""),
+    ("CREATE TEMPORARY TABLE mine ()", ""),
+    ("CREATE SCHEMA mine", ""),
+    ("SELECT FROM outbox_relay.advisory", "ro"),
+    (
+        "INSERT INTO outbox_relay.advisory VALUES ('s', '1', 1, '0/1', true, now())",
+        "r",
+    ),
+    ("UPDATE outbox_relay.advisory SET clean_stop = false", "r"),
+    ("DELETE FROM outbox_relay.advisory", "r"),
+    ("TRUNCATE outbox_relay.advisory", ""),
+    ("ALTER TABLE outbox_relay.advisory ADD note text", ""),
+    ("CREATE TABLE outbox_relay.mine ()", ""),
+    ("SELECT FROM outbox_relay.migrations", ""),
+    ("SELECT outbox_relay.ensure_roles('a', 'b', 'c')", ""),
+    ("SELECT outbox_relay.ensure_connect('a')", ""),
+    ("SELECT outbox_relay.ensure_outbox('public', 'outbox', 'a', 'b')", ""),
+    ("SELECT outbox_relay.ensure_publication('p', 'public', 'outbox')", ""),
+    ("ALTER PUBLICATION {name} DROP TABLE public.outbox", ""),
+    ("CREATE PUBLICATION mine", ""),
+    ("SELECT FROM pg_replication_slots, pg_publication_tables", "rao"),
+    (
+        "SELECT pg_drop_replication_slot(slot_name) FROM pg_create_physical_replication_slot('{name}_p', false, true)",
+        "r",
+    ),
+    ("SELECT FROM pg_authid", ""),
+    ("CREATE ROLE {name}_more", ""),
+    ("COPY (SELECT) TO PROGRAM 'true'", ""),
+];
+
+#[test]
+fn each_role_can_do_its_own_work_and_none_of_the_others() -> Outcome {
+    let scenario = Setup::new("roles").sql(NOTHING_FOR_EVERYBODY).without_slot().start()?;
+    let name = scenario.name();
+    for (letter, role) in [
+        ("r", name),
+        ("a", &format!("{name}_application")),
+        ("o", &format!("{name}_operator")),
+    ] {
+        let postgres = scenario.servers.postgres()?;
+        let conninfo = format!(
+            "host=127.0.0.1 port={} dbname={name} user={role} password='{PASSWORD}'",
+            postgres.port
+        );
+        if letter != "r" {
+            // Such a role is for others to be members of.
+            let alone = Database::connect(&conninfo).err();
+            ensure(alone.is_some(), || format!("{role} can log in"))?;
+            let admit =
+                format!("ALTER ROLE {role} LOGIN PASSWORD '{PASSWORD}'; GRANT CONNECT ON DATABASE {name} TO {role}");
+            scenario.database()?.run(&admit)?;
+        }
+        let session = Database::connect(&conninfo)?;
+        for (statement, allowed) in STATEMENTS {
+            let statement = statement.replace("{name}", name);
+            let refused = session.attempt(&format!("BEGIN; {statement}"))?;
+            session.run("ROLLBACK")?;
+            let expected = (!allowed.contains(letter)).then(|| NOT_PERMITTED.to_owned());
+            ensure(refused == expected, || {
+                format!("{role}: {statement}: {refused:?} instead of {expected:?}")
+            })?;
+        }
+    }
+    Ok(())
+}
