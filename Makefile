@@ -19,7 +19,7 @@ help: ## list the targets
 		printf '  make %-14s %s\n' "$$target" "$$words"; done
 
 setup: ## install what is missing on Debian (as root) and download Kafka
-	@sh deploy/local/setup.sh
+	@sh deploy/local/setup.sh tests
 	$(CARGO) build $(LOCKED) -p outbox-relay-tests --bin stack
 	$(STACK) fetch
 

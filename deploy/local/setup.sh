@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prepares a fresh Debian 12 with Rust for building outbox-relay and for running its local stack: installs what is
-# missing, asks nothing, and says nothing when nothing is missing. Needs root only when something is missing.
+# missing, asks nothing, and says nothing when nothing is missing. Needs root only when something is missing. With the
+# argument "tests" also what only the tests use.
 set -eu
 
 missing=""
@@ -22,6 +23,11 @@ pkg-config --exists openssl 2>/dev/null || missing="$missing libssl-dev"
 
 # Debian keeps the servers off the search path.
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgresql postgres initdb
+
+if [ "${1:-}" = tests ]; then
+    # Debian keeps it off the search path of ordinary users.
+    [ -x /usr/sbin/pgbouncer ] || need pgbouncer pgbouncer
+fi
 
 java_major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || java_major=""
 [ "${java_major:-0}" -ge 17 ] || missing="$missing openjdk-17-jre-headless"
@@ -48,6 +54,16 @@ case "$missing" in
     if ! grep -q '^ *create_main_cluster *= *false' "$config" 2>/dev/null; then
         mkdir -p /etc/postgresql-common
         echo "create_main_cluster = false" >>"$config"
+    fi
+    ;;
+esac
+
+case "$missing" in
+*pgbouncer*)
+    # The package would otherwise start it as a service; the tests start their own.
+    if [ ! -e /etc/systemd/system/pgbouncer.service ]; then
+        mkdir -p /etc/systemd/system
+        ln -s /dev/null /etc/systemd/system/pgbouncer.service
     fi
     ;;
 esac

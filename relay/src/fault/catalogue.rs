@@ -57,6 +57,9 @@ catalogue! {
         PostgresProtocolViolation = "postgres_protocol_violation", Transient:
             "what answers does not speak the protocol as PostgreSQL does",
             "look for a pooler or proxy in between, and connect to PostgreSQL itself";
+        PostgresPoolerInTheWay = "postgres_pooler_in_the_way", Environment:
+            "a connection pooler answers in place of PostgreSQL, and cannot carry a replication stream",
+            "name PostgreSQL itself in `postgres.host` and `postgres.port`; the relay needs two connections and no pool";
         PostgresTlsFailed = "postgres_tls_failed", Environment:
             "no TLS at the server, an untrusted certificate or one for another name, an unreadable file, no common version",
             "the message says which; the keys are `postgres.tls_…`";

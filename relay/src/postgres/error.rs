@@ -34,6 +34,8 @@ impl ServerError {
             let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
             match field.type_() {
                 b'V' => error.severity = value,
+                // Perhaps translated; a pooler gives no other.
+                b'S' if error.severity.is_empty() => error.severity = value,
                 b'C' => error.sqlstate = value,
                 b'M' => error.message = value,
                 b'D' => error.detail = Some(value),

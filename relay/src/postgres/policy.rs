@@ -12,6 +12,9 @@ use crate::postgres::error::{PostgresError, ServerError, TlsError};
 pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
     let message = format!("PostgreSQL {}: {error}", place(settings));
     let error = error.innermost();
+    if is_said_behind_a_pooler(error) {
+        return pooler_in_the_way(message);
+    }
     match (error, error.sqlstate()) {
         (PostgresError::Server(server), Some("42704")) if server.routine.as_deref() == Some("get_publication_oid") => {
             jammed(settings, message)
@@ -28,6 +31,23 @@ pub fn fault(error: &PostgresError, settings: &PostgresSettings) -> Fault {
         (_, Some(sqlstate)) => refusal(sqlstate, message, settings),
         (_, None) => broken(error, message, settings),
     }
+}
+
+/// What only a pooler says, or PostgreSQL behind one. A pooler knows no routine, and refuses the parameter that makes a
+/// connection a walsender's; one that is told to ignore it gives an ordinary session, to which a replication command is
+/// bad syntax. Where sessions change at each transaction, the driver meets the statements of others under its names.
+fn is_said_behind_a_pooler(error: &PostgresError) -> bool {
+    match (error, error.sqlstate()) {
+        (PostgresError::Server(server), Some("08P01")) => server.routine.is_none(),
+        (PostgresError::Server(_), Some("42601")) | (PostgresError::Control(_), Some("26000" | "42P05")) => true,
+        _ => false,
+    }
+}
+
+fn pooler_in_the_way(message: String) -> Fault {
+    let hint = "name PostgreSQL itself in postgres.host and postgres.port: a pooler (PgBouncer before 1.23, or one that \
+                changes sessions at each transaction) cannot carry a replication stream";
+    Fault::new(FaultCode::PostgresPoolerInTheWay, message, hint)
 }
 
 /// The server said no.
@@ -72,7 +92,8 @@ fn refusal(sqlstate: &str, message: String, settings: &PostgresSettings) -> Faul
         _ if sqlstate.starts_with("57P") => return unreachable(message),
         _ => {
             let hint = "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
-                        max_replication_slots; 55006: stop what uses the slot)";
+                        max_replication_slots; 55006: stop what uses the slot; 08P01: a pooler refused, connect to \
+                        PostgreSQL itself)";
             return Fault::new(FaultCode::PostgresRefused, message, hint);
         }
     };

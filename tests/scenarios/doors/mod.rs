@@ -5,6 +5,7 @@ mod hosts;
 mod libpq;
 mod login;
 mod managed;
+mod pooler;
 mod tls;
 
 use outbox_relay_tests::certificates::{Authority, Identity, Subject};

@@ -2,7 +2,9 @@
 
 use super::StackError;
 use super::layout::Layout;
-use super::packages::{PostgresVersion, find, java, kafka_jars, kafka_version, postgres_bin_dir, postgres_package};
+use super::packages::{
+    PostgresVersion, find, java, kafka_jars, kafka_version, pgbouncer, postgres_bin_dir, postgres_package,
+};
 
 /// One thing the stack needs.
 #[derive(Debug)]
@@ -29,6 +31,10 @@ pub fn examine() -> Result<Vec<Finding>, StackError> {
     findings.push(Finding {
         what: format!("Kafka {}", kafka_version()),
         outcome: kafka(&layout),
+    });
+    findings.push(Finding {
+        what: "PgBouncer, for one test".to_owned(),
+        outcome: pgbouncer().map(|program| program.display().to_string()),
     });
     Ok(findings)
 }

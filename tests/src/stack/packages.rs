@@ -170,6 +170,17 @@ pub(crate) fn java() -> Result<PathBuf, StackError> {
     }
 }
 
+/// The `pgbouncer` program. Debian keeps it off the search path of ordinary users.
+///
+/// # Errors
+///
+/// [`StackError::Missing`] when there is none.
+pub(crate) fn pgbouncer() -> Result<PathBuf, StackError> {
+    let packaged = Some(PathBuf::from("/usr/sbin/pgbouncer")).filter(|program| is_program(program));
+    let found = packaged.or_else(|| find("pgbouncer"));
+    found.ok_or_else(|| StackError::missing("PgBouncer", format!("{APT} `apt-get install pgbouncer`")))
+}
+
 /// The Kafka version the stack runs unless another is asked for.
 pub fn kafka_version() -> &'static str {
     let rest = KAFKA_POM.split_once("<kafka.version>").map_or("", |(_, rest)| rest);
