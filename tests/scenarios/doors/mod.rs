@@ -6,6 +6,7 @@ mod libpq;
 mod login;
 mod managed;
 mod pooler;
+mod rotation;
 mod tls;
 
 use outbox_relay_tests::certificates::{Authority, Identity, Subject};
