@@ -70,6 +70,9 @@ fn connector(settings: &TlsSettings) -> Result<SslConnector, TlsError> {
     };
     builder.set_min_proto_version(Some(min)).map_err(failed)?;
     builder.set_alpn_protos(ALPN).map_err(failed)?;
+    // PostgreSQL makes a TLS record of each row. Without this, each takes two reads, and a turn of the runtime allows so
+    // few of them that a backlog came five times slower (measured).
+    builder.set_read_ahead(true);
     if let Some(file) = &settings.ca_file {
         // In place of the system's: who names a CA trusts no other.
         builder.set_cert_store(trusted(file)?);
