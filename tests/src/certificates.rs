@@ -11,6 +11,7 @@ use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::{PKey, Private};
+use openssl::symm::Cipher;
 use openssl::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use openssl::x509::{X509, X509Builder, X509Name, X509NameBuilder};
 
@@ -169,6 +170,19 @@ impl Identity {
         fs::write(&certificate, certificate_pem)?;
         fs::write(&key, key_pem)?;
         Ok((certificate, key))
+    }
+}
+
+impl Identity {
+    /// The key as text, locked with a passphrase.
+    ///
+    /// # Errors
+    /// The library refuses.
+    pub fn locked_key(&self, passphrase: &str) -> Outcome<Vec<u8>> {
+        let cipher = Cipher::aes_256_cbc();
+        Ok(self
+            .key
+            .private_key_to_pem_pkcs8_passphrase(cipher, passphrase.as_bytes())?)
     }
 }
 

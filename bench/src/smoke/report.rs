@@ -145,7 +145,7 @@ impl Numbers {
 fn tls_ratio(pairs: &[Pair]) -> Option<f64> {
     let ratio = |pair: &Pair| Some(pair.relay_over_tls.as_ref()?.rows_per_s() / pair.relay.rows_per_s());
     let ratios: Vec<f64> = pairs.iter().filter_map(ratio).collect();
-    (!ratios.is_empty()).then(|| median(ratios.into_iter()))
+    (!ratios.is_empty()).then(|| median(ratios))
 }
 
 fn line(table: &mut String, name: &str, drain: &Drain) {

@@ -90,8 +90,11 @@ pub static KEYS: &[Key] = &[
         "The relay's own certificate (PEM), where the server asks for one; goes with tls_key_file.")
             .examples(&["/run/secrets/relay.crt"]),
     row("postgres.tls_key_file", File, Unset,
-        "The private key (PEM) of tls_certificate_file, without a passphrase.")
+        "The private key (PEM) of tls_certificate_file.")
             .examples(&["/run/secrets/relay.key"]),
+    row("postgres.tls_key_password_file", SecretFile, Unset,
+        "File with the passphrase of tls_key_file, where it has one; read anew on every connect.")
+            .examples(&["/run/secrets/relay.key.passphrase"]),
     row("postgres.channel_binding", Choice(&["prefer", "require", "disable"]), Value("prefer"),
         "Whether a login must be bound to its TLS connection (SCRAM-SHA-256-PLUS)."),
     row("postgres.password_methods", List, Value("scram-sha-256"),

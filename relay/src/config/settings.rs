@@ -96,7 +96,7 @@ pub enum TargetSession {
 }
 
 /// How a connection is encrypted and what is trusted. There is no mode that falls back to plain text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TlsSettings {
     /// What is checked.
     pub mode: TlsMode,
@@ -106,6 +106,8 @@ pub struct TlsSettings {
     pub ca_file: Option<PathBuf>,
     /// The relay's own certificate and its key.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// The passphrase of that key.
+    pub key_password: Option<Secret>,
 }
 
 /// What is checked of a server's certificate.

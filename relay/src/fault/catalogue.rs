@@ -61,7 +61,7 @@ catalogue! {
             "a connection pooler answers in place of PostgreSQL, and cannot carry a replication stream",
             "name PostgreSQL itself in `postgres.host` and `postgres.port`; the relay needs two connections and no pool";
         PostgresTlsFailed = "postgres_tls_failed", Environment:
-            "no TLS at the server, an untrusted certificate or one for another name, an unreadable file, no common version",
+            "no TLS at the server, an untrusted certificate or one for another name, an unreadable file, a locked key, no common version",
             "the message says which; the keys are `postgres.tls_…`";
         PostgresChannelBindingMissing = "postgres_channel_binding_missing", Environment:
             "`postgres.channel_binding = \"require\"`, and the login could not be bound to the TLS connection",

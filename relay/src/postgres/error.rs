@@ -134,6 +134,14 @@ pub enum TlsError {
         /// Why.
         why: String,
     },
+    /// The relay's key has a passphrase, and this one, if any, is not it.
+    #[error("the key {path} is encrypted, and {why}")]
+    Passphrase {
+        /// The file of the key.
+        path: PathBuf,
+        /// What is wrong.
+        why: &'static str,
+    },
     /// The server's certificate is not one to trust.
     #[error("the certificate of {host} is refused: {why}")]
     Certificate {

@@ -153,7 +153,10 @@ fn tls_hint(error: &TlsError) -> &'static str {
         TlsError::NotOffered => {
             "switch TLS on at the server (ssl = on); on a network that nobody else reaches, postgres.tls_mode = disable"
         }
-        TlsError::File { .. } => "give a PEM file that the relay's user can read, the key without a passphrase",
+        TlsError::File { .. } => "give a PEM file that the relay's user can read",
+        TlsError::Passphrase { .. } => {
+            "put the passphrase of postgres.tls_key_file into a file, and name it in postgres.tls_key_password_file"
+        }
         TlsError::Certificate { .. } => {
             "name the CA in postgres.tls_ca_file, and the server in postgres.host as its certificate does; if neither \
              is wrong, somebody stands in between"

@@ -11,15 +11,17 @@ use bytes::BytesMut;
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
-use openssl::ssl::{SslConnector, SslConnectorBuilder, SslFiletype, SslMethod, SslRef, SslVerifyMode, SslVersion};
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslRef, SslVerifyMode, SslVersion};
 use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::{X509, X509VerifyResult};
 use postgres_protocol::message::frontend;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
-use crate::config::{TlsMode, TlsSettings, TlsVersion};
+use crate::config::{Secret, TlsMode, TlsSettings, TlsVersion};
 use crate::postgres::error::{PostgresError, TlsError};
 
 /// The protocol's name in the handshake, after its length. Servers from 17 on insist on it being this or none.
@@ -61,7 +63,7 @@ async fn ask(stream: &mut TcpStream) -> Result<(), PostgresError> {
     }
 }
 
-fn connector(settings: &TlsSettings) -> Result<SslConnector, TlsError> {
+fn connector(settings: &TlsSettings) -> Result<SslConnector, PostgresError> {
     let failed = |error: ErrorStack| TlsError::Handshake(error.to_string());
     let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(failed)?;
     let min = match settings.min_version {
@@ -105,10 +107,12 @@ fn trusted(file: &Path) -> Result<X509Store, TlsError> {
 }
 
 /// The relay's own certificate, where it has one.
-fn present(builder: &mut SslConnectorBuilder, settings: &TlsSettings) -> Result<(), TlsError> {
+fn present(builder: &mut SslConnectorBuilder, settings: &TlsSettings) -> Result<(), PostgresError> {
     let Some((certificate, key)) = &settings.identity else {
         return Ok(());
     };
+    let passphrase = settings.key_password.as_ref().map(Secret::reveal).transpose();
+    let passphrase = passphrase.map_err(|error| PostgresError::Secret(error.to_string()))?;
     let unusable = |path: &Path| {
         let path = path.to_owned();
         move |error: ErrorStack| TlsError::File {
@@ -119,10 +123,38 @@ fn present(builder: &mut SslConnectorBuilder, settings: &TlsSettings) -> Result<
     builder
         .set_certificate_chain_file(certificate)
         .map_err(unusable(certificate))?;
-    builder
-        .set_private_key_file(key, SslFiletype::PEM)
-        .map_err(unusable(key))?;
-    builder.check_private_key().map_err(unusable(key))
+    let private = private_key(key, passphrase.as_ref())?;
+    builder.set_private_key(&private).map_err(unusable(key))?;
+    Ok(builder.check_private_key().map_err(unusable(key))?)
+}
+
+/// A passphrase is always given, if only an empty one: without any, OpenSSL would ask for it on a terminal and wait.
+fn private_key(path: &Path, passphrase: Option<&SecretString>) -> Result<PKey<Private>, TlsError> {
+    let unusable = |why: String| TlsError::File {
+        path: path.to_owned(),
+        why,
+    };
+    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let given = passphrase.map(ExposeSecret::expose_secret).unwrap_or_default();
+    // The library cannot be given a zero byte, and no tool puts one into a passphrase.
+    let given = if given.contains('\0') { "" } else { given };
+    PKey::private_key_from_pem_passphrase(&pem, given.as_bytes()).map_err(|error| {
+        if !is_encrypted(&pem) {
+            return unusable(error.to_string());
+        }
+        TlsError::Passphrase {
+            path: path.to_owned(),
+            why: match passphrase {
+                None => "no passphrase is configured",
+                Some(_) => "the configured passphrase does not open it",
+            },
+        }
+    })
+}
+
+/// PKCS#8 says so in its first line, the older form in its second.
+fn is_encrypted(pem: &[u8]) -> bool {
+    pem.windows(b"ENCRYPTED".len()).any(|window| window == b"ENCRYPTED")
 }
 
 fn refused(error: &openssl::ssl::Error, ssl: &SslRef, mode: TlsMode, host: &str) -> TlsError {

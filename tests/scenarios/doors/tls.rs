@@ -1,5 +1,7 @@
 //! What a server has to show before the relay talks to it.
 
+use std::fs;
+
 use outbox_relay_tests::certificates::{Authority, Subject};
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
@@ -131,4 +133,42 @@ fn a_server_that_wants_a_certificate_of_the_relay_gets_it() -> Outcome {
         .settings
         .set("postgres.tls_key_file", key.display().to_string());
     publishes(&mut scenario)
+}
+
+/// Nobody is asked on a terminal, where a service would wait for ever.
+#[test]
+fn a_key_with_a_passphrase_is_opened_by_the_one_in_its_file_and_nobody_is_asked_for_it() -> Outcome {
+    let (mut scenario, authority) = behind_tls("tls_locked", &HERE)?;
+    let rules = "hostssl all all 127.0.0.1/32 cert";
+    scenario.servers.own_postgres()?.allow_tcp(rules)?;
+    scenario.settings.remove("postgres.password_file");
+    let own = authority.sign(&Subject::of(scenario.name(), &[]))?;
+    let (certificate, key) = own.write(&scenario.file(""), "relay")?;
+    fs::write(&key, own.locked_key("open sesame")?)?;
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    scenario.settings.set("postgres.tls_certificate_file", certificate);
+    scenario.settings.set("postgres.tls_key_file", key.as_str());
+    let mut relay = scenario.relay()?;
+    let hint = "name it in postgres.tls_key_password_file";
+    is_halted(&mut relay, "postgres_tls_failed", hint)?;
+    ensure(
+        relay
+            .log()
+            .contains(&format!("the key {key} is encrypted, and no passphrase")),
+        || relay.log_tail(),
+    )?;
+    ensure(!relay.log().contains("pass phrase"), || relay.log_tail())?;
+    relay.terminate()?;
+
+    let passphrase = scenario.file("passphrase");
+    fs::write(&passphrase, "close sesame\n")?;
+    scenario
+        .settings
+        .set("postgres.tls_key_password_file", passphrase.display().to_string());
+    let mut relay = scenario.relay()?;
+    is_halted(&mut relay, "postgres_tls_failed", hint)?;
+    ensure(relay.log().contains("does not open it"), || relay.log_tail())?;
+    ensure(!relay.log().contains("sesame"), || relay.log_tail())?;
+    fs::write(&passphrase, "open sesame\n")?;
+    relay.wait_for_phase("streaming").map(drop)
 }

@@ -4,12 +4,13 @@ use config::Value;
 
 use crate::config::errors::Fault;
 use crate::config::key::Key;
-use crate::config::parse::{choice, file};
+use crate::config::parse::{choice, file, secret_file};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{ChannelBindingMode, TlsMode, TlsSettings, TlsVersion};
 
 const CERTIFICATE: &str = "postgres.tls_certificate_file";
 const KEY: &str = "postgres.tls_key_file";
+const KEY_PASSWORD: &str = "postgres.tls_key_password_file";
 
 pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
     let mode = reader.read("postgres.tls_mode", mode);
@@ -17,7 +18,8 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
     let ca_file = reader.optional("postgres.tls_ca_file", file);
     let certificate = reader.optional(CERTIFICATE, file);
     let key = reader.optional(KEY, file);
-    for (given, missing) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE)] {
+    let key_password = reader.optional(KEY_PASSWORD, secret_file);
+    for (given, missing) in [(CERTIFICATE, KEY), (KEY, CERTIFICATE), (KEY_PASSWORD, KEY)] {
         if reader.is_given(given) && !reader.is_given(missing) {
             reader.fault(
                 given,
@@ -31,6 +33,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
         min_version: min_version?,
         ca_file: ca_file?,
         identity: certificate?.zip(key?),
+        key_password: key_password?,
     })
 }
 
@@ -85,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_without_its_key_is_refused() {
+    fn a_certificate_a_key_or_a_passphrase_alone_is_refused() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let path = file.path().display();
-        for (given, missing) in [("certificate", "key"), ("key", "certificate")] {
+        for (given, missing) in [("certificate", "key"), ("key", "certificate"), ("key_password", "key")] {
             let errors = Trial::minimal()
                 .flag(&format!("postgres.tls_{given}_file={path}"))
                 .errors();
