@@ -77,6 +77,9 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
     for warm_up in 1..=options.warm_ups {
         progress::step(&format!("warm-up {warm_up} of {}", options.warm_ups));
         drain::drain(installation, &backlog, Client::Relay, interrupt)?;
+        if options.tls {
+            drain::drain(installation, &backlog, Client::RelayOverTls, interrupt)?;
+        }
     }
     let mut pairs = Vec::new();
     for repetition in 1..=options.repetitions {
