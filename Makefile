@@ -5,6 +5,8 @@ SHELL := /bin/sh
 CARGO ?= cargo
 # `make LOCKED=` while dependencies are being changed.
 LOCKED ?= --locked
+# Scenarios wait for their servers more than they compute: one more than a small machine has cores.
+TEST_THREADS ?= 3
 # The programs are looked for there, whatever cargo is configured to.
 TARGET ?= $(CURDIR)/target
 export CARGO_TARGET_DIR = $(TARGET)
@@ -51,7 +53,7 @@ demo-smoke:
 
 # Last, so that the output of `make test` ends with the summaries of the test runners.
 tests:
-	$(STACK) run -- $(CARGO) test $(LOCKED) --workspace --no-fail-fast
+	RUST_TEST_THREADS=$(TEST_THREADS) $(STACK) run -- $(CARGO) test $(LOCKED) --workspace --no-fail-fast
 
 bench-smoke: ## a short benchmark, in the release profile
 	@sh deploy/local/setup.sh

@@ -58,6 +58,8 @@ fn a_fast_shutdown_is_not_blocked_by_a_relay_whose_kafka_is_down() -> Outcome {
     relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
     relay.wait_for_fault("kafka_unreachable")?;
     relay.may_show("postgres_unreachable");
+    // A broker that takes half a minute to come back.
+    relay.may_show("acknowledgements_stalled");
     // Fails when the server has not ended after a minute.
     scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
     come_back(&mut scenario, &mut relay, load)

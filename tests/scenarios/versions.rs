@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use outbox_decoder::Lsn;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
+
+use crate::bad_input::is_halted;
 
 fn on_postgresql(major: u32) -> Outcome {
     let setup = Setup::new(&format!("pg{major}")).private_postgres(&[]);
@@ -77,4 +80,57 @@ fn the_main_path_works_on_kafka_3_6() -> Outcome {
         "this is another Kafka".to_owned()
     })?;
     main_path(scenario)
+}
+
+const GENERATED: &str = "CREATE TABLE public.outbox (id uuid PRIMARY KEY, aggregate_type text NOT NULL,
+    aggregate_id text NOT NULL, event_type text NOT NULL, payload json NOT NULL,
+    version bigint GENERATED ALWAYS AS (length(aggregate_id)) STORED)";
+
+/// Both are new there: generated columns can be published, and of a publication that is missing the server only warns,
+/// and skips its rows.
+#[test]
+fn on_postgresql_18_generated_columns_are_published_and_a_missing_publication_skips_nothing() -> Outcome {
+    let setup = Setup::new("new_in_18").sql(GENERATED).private_postgres(&[]);
+    let mut scenario = setup.postgres_version(18).without_slot().start()?;
+    let name = scenario.name().to_owned();
+    let mut relay = scenario.relay()?;
+    is_halted(
+        &mut relay,
+        "publication_without_column",
+        "publish_generated_columns = stored",
+    )?;
+    let database = scenario.database()?;
+    database.run(&format!(
+        "ALTER PUBLICATION {name} SET (publish_generated_columns = stored)"
+    ))?;
+    relay.may_show("slot_missing");
+    scenario.create_slot()?;
+    relay.wait_for_phase("streaming")?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.verify(&relay, &writer.into_history())?;
+    for record in scenario.records()? {
+        let length = record.key.as_ref().map(|key| key.len().to_string());
+        ensure(record.header("version") == length.as_deref(), || format!("{record:?}"))?;
+    }
+
+    database.run(&format!("DROP PUBLICATION {name}"))?;
+    let before = database.wal_end()?;
+    Writer::connect(scenario.writer()?)?.write(10)?;
+    let hint = "slot drop --yes";
+    relay.wait_for_fault("publication_missing")?;
+    let options = "publish = 'insert', publish_generated_columns = stored";
+    database.run(&format!(
+        "CREATE PUBLICATION {name} FOR TABLE public.outbox WITH ({options})"
+    ))?;
+    relay.wait_for_readiness("the rows to be in the way", |readiness| readiness.body.contains(hint))?;
+    skipped_nothing(&scenario, before)
+}
+
+/// What was written without a publication cannot be decoded: it must never be confirmed as if it had arrived.
+fn skipped_nothing(scenario: &Scenario, before: Lsn) -> Outcome {
+    let (records, confirmed) = (scenario.records()?.len(), scenario.confirmed()?);
+    ensure(records == 10 && confirmed <= before, || {
+        format!("{records} records; {confirmed} is confirmed, beyond {before}")
+    })
 }

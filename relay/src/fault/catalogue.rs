@@ -98,6 +98,9 @@ catalogue! {
         PublicationWithoutTable = "publication_without_table", Environment:
             "a configured outbox table is not in the publication",
             "`outbox-relay migrate`; rows written before that are not in the stream";
+        PublicationWithoutColumn = "publication_without_column", Environment:
+            "a column that records are made of is left out of the publication, by a column list or because it is generated",
+            "list it, or no columns; generated columns: `STORED`, PostgreSQL 18 and `publish_generated_columns = stored`";
         TableNotMapped = "table_not_mapped", Environment:
             "the publication holds a table that no outbox is configured for",
             "configure it, or take it out of the publication";

@@ -7,7 +7,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::advisory::Remembered;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
-use crate::postgres::publication::check_publication;
+use crate::postgres::publication::{check_publication, warn_of_row_filters};
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::slot::SlotState;
 
@@ -45,6 +45,8 @@ impl CheckedSlot {
         check_surroundings(client, settings).await?;
         let slot = SlotState::look(client, &postgres.slot, &postgres.database).await;
         slot.map_err(failed)?.must_be_free(&postgres.slot)?;
+        let warned = warn_of_row_filters(client, &postgres.publication).await;
+        warned.map_err(failed)?;
         Ok(Self {
             name: postgres.slot.clone(),
             publication: postgres.publication.clone(),
