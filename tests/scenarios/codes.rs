@@ -18,7 +18,7 @@ use crate::tables::COLUMNS;
 fn every_code_is_provoked_in_a_scenario() -> Outcome {
     let mut sources = String::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios"), &mut sources)?;
-    let sources = sources.replace("may_show(\"", "");
+    let sources = sources.replace("may_show(\"", "").replace("explain(\"", "");
     let faults = FaultCode::all().map(FaultCode::name);
     let refusals = Refusal::ALL.iter().map(|refusal| refusal.entry().name);
     let is_waited_for = |code: &&str| {

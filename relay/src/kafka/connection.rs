@@ -18,6 +18,9 @@ pub(super) enum Said {
     /// A broker ended the connection in the way of one that wants to be spoken to otherwise. One that stops does so too,
     /// but not twice in a row.
     Suspicious(Fault),
+    /// It ended a TLS handshake as one does that speaks in the clear, and so does a proxy that has nobody behind it:
+    /// nobody is told to give up encryption before this one was asked.
+    PerhapsPlain(Fault),
     /// A broker's connection cannot be made, or ended.
     Trouble,
     /// None of the brokers is left.
@@ -40,13 +43,15 @@ pub(super) fn said(code: Option<Code>, reason: &str, protocol: &str) -> Said {
             "correct the login, at the brokers or in the files under kafka.property_files, which are read anew; what is \
              under kafka.properties counts after a restart",
         )),
+        // A cut in the middle of a handshake has the same code as a certificate that is refused.
+        Some(Code::SSL) if brief.contains("SSL transport error") => Said::Trouble,
         Some(Code::SSL) => Said::Refused(encryption_fault(brief)),
         Some(Code::BrokerTransportFailure | Code::Resolve | Code::OperationTimedOut | Code::BadMessage) => {
             if brief.contains("SSL routines") {
                 // With TLS 1.3 a broker refuses a client's certificate after the handshake.
                 Said::Refused(encryption_fault(brief))
             } else {
-                mismatch(reason, protocol).map_or(Said::Trouble, Said::Suspicious)
+                mismatch(reason, protocol).unwrap_or(Said::Trouble)
             }
         }
         _ => Said::Other,
@@ -66,9 +71,13 @@ pub(super) fn logged(level: RDKafkaLogLevel, facility: &str, message: &str) -> O
 
 /// The broker whose certificate was refused, as `host:port`.
 pub(super) fn refused_certificate(reason: &str) -> Option<&str> {
+    address(reason).filter(|_| reason.contains("certificate verify failed"))
+}
+
+/// The broker that is spoken of, over TLS, as `host:port`.
+pub(super) fn address(reason: &str) -> Option<&str> {
     let (_, rest) = reason.split_once("://")?;
-    let (address, rest) = rest.split_once('/')?;
-    rest.contains("certificate verify failed").then_some(address)
+    rest.split_once('/').map(|(address, _)| address)
 }
 
 /// Without how long it took this time.
@@ -88,27 +97,27 @@ fn encryption_fault(brief: &str) -> Fault {
     )
 }
 
-fn mismatch(reason: &str, protocol: &str) -> Option<Fault> {
+fn mismatch(reason: &str, protocol: &str) -> Option<Said> {
     let (brief, has) = (brief(reason), |words: &str| reason.contains(words));
     let encrypted = protocol.ends_with("ssl");
     if encrypted && has("SSL handshake failed") {
-        return Some(speaks_plain(brief, protocol));
+        return Some(Said::PerhapsPlain(speaks_plain(brief, protocol)));
     }
     if !(has("Disconnected") || has("reset by peer")) {
         return None;
     }
     // The first question, in the clear, to one who expects a TLS handshake.
     if !encrypted && has("in state APIVERSION_QUERY") {
-        return Some(wants_tls(brief, protocol));
+        return Some(Said::Suspicious(wants_tls(brief, protocol)));
     }
     // That is answered without a login, and nothing after it is.
     let was_up = !protocol.starts_with("sasl") && lasted_ms(reason, "UP").is_some_and(|ms| ms < AT_ONCE_MS);
     was_up.then(|| {
-        policy::not_logged_in(
+        Said::Suspicious(policy::not_logged_in(
             format!("the brokers end each connection at once, as those do that want a login: {brief}"),
             "set kafka.properties.\"sasl.mechanism\" and the login, or name a listener that asks for none in \
              kafka.bootstrap_servers; then restart the relay",
-        )
+        ))
     })
 }
 
@@ -164,7 +173,7 @@ mod tests {
     #[test]
     fn what_only_one_side_encrypts_is_said_with_the_value_to_set() {
         let hint = |reason, protocol| match said(Some(Code::BrokerTransportFailure), reason, protocol) {
-            Said::Suspicious(fault) => fault.hint,
+            Said::Suspicious(fault) | Said::PerhapsPlain(fault) => fault.hint,
             other => panic!("{other:?}"),
         };
         let plain =
@@ -196,6 +205,13 @@ mod tests {
         assert!(matches!(ended(3, "ssl"), Said::Suspicious(fault) if fault.hint.contains("sasl.mechanism")));
         assert_eq!(ended(600_000, "ssl"), Said::Trouble);
         assert_eq!(ended(3, "sasl_ssl"), Said::Trouble);
+    }
+
+    #[test]
+    fn a_cut_in_the_middle_of_a_handshake_has_refused_nothing() {
+        let cut = "ssl://a:1/1: SSL handshake failed: SSL transport error: Connection timed out (after 9ms in state \
+                   SSL_HANDSHAKE)";
+        assert_eq!(said(Some(Code::SSL), cut, "ssl"), Said::Trouble);
     }
 
     #[test]

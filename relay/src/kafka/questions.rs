@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::config::KafkaSettings;
 use crate::kafka::certificate;
+use crate::kafka::in_the_clear;
 use crate::kafka::reports::{Brokers, Callbacks, Reports};
 
 const TOPICS_WAITING_MAX: usize = 64;
@@ -116,11 +117,16 @@ impl Questions {
         }
     }
 
-    /// Says of a certificate that was refused what is wrong with it.
+    /// Says of a certificate that was refused what is wrong with it, and of a broker that takes no TLS that it takes none.
     fn explain(&self) {
-        let address = self.reports.refused_certificate();
+        let address = self.reports.take_refused_certificate();
         if let Some(fault) = address.and_then(|address| certificate::fault(&address, &self.kafka)) {
             self.reports.explain(fault);
+        }
+        if let Some((address, fault)) = self.reports.take_perhaps_plain()
+            && in_the_clear::is_spoken_by(&address)
+        {
+            self.reports.refused(fault);
         }
     }
 

@@ -85,8 +85,10 @@ pub(super) struct Reports {
     no_token: Mutex<Option<Fault>>,
     /// A broker whose certificate was refused.
     refused_certificate: Mutex<Option<String>>,
-    /// A broker and the relay did not trust each other.
-    was_refused: AtomicBool,
+    /// A broker that may speak in the clear only, and the fault that this would be.
+    perhaps_plain: Mutex<Option<(String, Fault)>>,
+    /// Why a broker and the relay did not trust each other, the last time.
+    refusal: Mutex<Option<Fault>>,
     are_brokers_up: AtomicBool,
     wake_at: AtomicUsize,
     notify: Notify,
@@ -151,14 +153,19 @@ impl Reports {
         of(&self.trouble).clone()
     }
 
-    /// Whether a broker and the relay have refused each other since this was last asked.
-    pub(super) fn was_refused(&self) -> bool {
-        self.was_refused.swap(false, Ordering::AcqRel)
+    /// Why a broker and the relay have refused each other since this was last asked.
+    pub(super) fn take_refusal(&self) -> Option<Fault> {
+        of(&self.refusal).take()
     }
 
     /// The broker whose certificate was refused last, once.
-    pub(super) fn refused_certificate(&self) -> Option<String> {
+    pub(super) fn take_refused_certificate(&self) -> Option<String> {
         of(&self.refused_certificate).take()
+    }
+
+    /// The broker that may speak in the clear only, once.
+    pub(super) fn take_perhaps_plain(&self) -> Option<(String, Fault)> {
+        of(&self.perhaps_plain).take()
     }
 
     /// A better account of what is known already.
@@ -177,6 +184,13 @@ impl Reports {
             Said::Suspicious(fault) => {
                 if self.note_trouble(reason) {
                     self.refused(fault);
+                }
+            }
+            Said::PerhapsPlain(fault) => {
+                if self.note_trouble(reason)
+                    && let Some(address) = connection::address(reason)
+                {
+                    *of(&self.perhaps_plain) = Some((address.to_owned(), fault));
                 }
             }
             Said::AllDown => self.brokers_lost(policy::unreachable(self.trouble().as_deref())),
@@ -202,11 +216,16 @@ impl Reports {
         before.is_some_and(|before| before != reason && connection::brief(&before) == connection::brief(reason))
     }
 
-    fn refused(&self, fault: Fault) {
-        self.was_refused.store(true, Ordering::Release);
+    /// A broker and the relay have refused each other.
+    pub(super) fn refused(&self, fault: Fault) {
         // Without a token every login fails.
         let no_token = of(&self.no_token).clone();
-        self.brokers_lost(no_token.unwrap_or(fault));
+        let is_only_a_warning = no_token.is_some() && self.are_brokers_up();
+        let fault = no_token.unwrap_or(fault);
+        if !is_only_a_warning {
+            *of(&self.refusal) = Some(fault.clone());
+        }
+        self.brokers_lost(fault);
     }
 
     /// While the brokers still take the token before, this is only a warning.

@@ -56,6 +56,7 @@ fn a_certificate_of_an_unknown_authority_is_refused_unless_nothing_is_asked_for(
         is_halted(&mut relay, "postgres_tls_failed", "name the CA in postgres.tls_ca_file")?;
         relay.terminate()?;
     }
+    scenario.settings.remove("postgres.tls_ca_file");
     scenario.settings.set("postgres.tls_mode", "require");
     publishes(&mut scenario)
 }

@@ -8,6 +8,7 @@ use crate::config::parse::{choice, file, secret_file};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{ChannelBindingMode, TlsMode, TlsSettings, TlsVersion};
 
+const CA: &str = "postgres.tls_ca_file";
 const CERTIFICATE: &str = "postgres.tls_certificate_file";
 const KEY: &str = "postgres.tls_key_file";
 const KEY_PASSWORD: &str = "postgres.tls_key_password_file";
@@ -15,7 +16,7 @@ const KEY_PASSWORD: &str = "postgres.tls_key_password_file";
 pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
     let mode = reader.read("postgres.tls_mode", mode);
     let min_version = reader.read("postgres.tls_min_version", version);
-    let ca_file = reader.optional("postgres.tls_ca_file", file);
+    let ca_file = reader.optional(CA, file);
     let certificate = reader.optional(CERTIFICATE, file);
     let key = reader.optional(KEY, file);
     let key_password = reader.optional(KEY_PASSWORD, secret_file);
@@ -27,6 +28,19 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
             );
             return Err(Noted);
         }
+    }
+    // A variable of libpq's may stand there for somebody else.
+    let is_meant = reader.is_given(CA) && !reader.origin(CA).contains("PGSSLROOTCERT");
+    if matches!(mode, Ok(TlsMode::Require)) && is_meant {
+        let problem = "is given, and postgres.tls_mode = require verifies nothing with it";
+        reader.fault(
+            CA,
+            Fault::new(
+                problem,
+                "set postgres.tls_mode to verify-full or verify-ca, or remove this one",
+            ),
+        );
+        return Err(Noted);
     }
     Ok(TlsSettings {
         mode: mode?,
@@ -102,6 +116,15 @@ mod tests {
                 "{errors}"
             );
         }
+    }
+
+    #[test]
+    fn a_ca_that_nothing_is_verified_with_is_refused() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let given = || Trial::minimal().flag(&format!("postgres.tls_ca_file={}", file.path().display()));
+        let errors = given().flag("postgres.tls_mode=require").errors();
+        assert!(errors.to_string().contains("verifies nothing with it"), "{errors}");
+        given().flag("postgres.tls_mode=verify-ca").load().expect("no error");
     }
 
     #[test]

@@ -22,7 +22,9 @@ impl Delivery {
         let oldest = pipeline.ledger().unacknowledged().next();
         let waited_for = oldest.filter(|_| matches!(self.state, State::Flowing(_)));
         if self.stall.is_stalled(waited_for, now) && self.reports.are_brokers_up() {
-            self.health.set(Part::Kafka, Condition::Down(policy::stalled()));
+            // One broker that refuses the relay holds its records back while the others answer.
+            let why = self.renewal.why().cloned().unwrap_or_else(policy::stalled);
+            self.health.set(Part::Kafka, Condition::Down(why));
         } else {
             self.show_brokers();
         }

@@ -187,8 +187,8 @@ impl Delivery {
 
     /// The brokers refuse a producer whose files have changed since it was made: the next one is made from the new ones.
     fn renew(&mut self, pipeline: &Pipeline, now: Instant) {
-        if self.reports.was_refused() {
-            self.renewal.refused(pipeline.ledger().next_ticket(), now);
+        if let Some(why) = self.reports.take_refusal() {
+            self.renewal.refused(why, pipeline.ledger().next_ticket(), now);
         }
         let oldest = pipeline.ledger().unacknowledged().next();
         if let State::Flowing(outlet) = &self.state
@@ -312,7 +312,7 @@ impl Delivery {
                 outlet.send_again(failed);
                 outlet.pump(&self.metrics);
                 self.state = State::Flowing(Box::new(outlet));
-                self.renewal.is_done();
+                self.renewal.done();
                 if self.blame.is_none() {
                     self.backoff.reset();
                 }

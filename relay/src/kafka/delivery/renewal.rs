@@ -4,14 +4,22 @@ use std::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::config::KafkaSettings;
+use crate::fault::Fault;
 use crate::pipeline::Ticket;
+
+#[derive(Debug)]
+struct Refused {
+    /// The first ticket after it.
+    before: Ticket,
+    look_at: Instant,
+    why: Fault,
+}
 
 /// A refusal concerns one broker's connection; the others may go on. It counts until the records that were there when
 /// it came are acknowledged, or a new producer is made.
 #[derive(Debug)]
 pub(super) struct Renewal {
-    /// The first ticket after the refusal, and when to look next.
-    refused: Option<(Ticket, Instant)>,
+    refused: Option<Refused>,
     backoff: Backoff,
 }
 
@@ -24,15 +32,27 @@ impl Renewal {
     }
 
     /// A broker and the relay have refused each other.
-    pub(super) fn refused(&mut self, next: Ticket, now: Instant) {
-        if self.refused.is_none() {
-            self.refused = Some((next, now));
+    pub(super) fn refused(&mut self, why: Fault, next: Ticket, now: Instant) {
+        match &mut self.refused {
+            Some(refused) => refused.why = why,
+            None => {
+                self.refused = Some(Refused {
+                    before: next,
+                    look_at: now,
+                    why,
+                });
+            }
         }
+    }
+
+    /// The refusal that may hold records back although other brokers answer.
+    pub(super) fn why(&self) -> Option<&Fault> {
+        self.refused.as_ref().map(|refused| &refused.why)
     }
 
     /// Whether to look now; `oldest` is not acknowledged yet.
     pub(super) fn is_due(&mut self, oldest: Option<Ticket>, are_brokers_up: bool, now: Instant) -> bool {
-        let Some((before, look_at)) = &mut self.refused else {
+        let Some(Refused { before, look_at, .. }) = &mut self.refused else {
             return false;
         };
         if are_brokers_up && oldest.is_none_or(|oldest| oldest >= *before) {
@@ -48,7 +68,7 @@ impl Renewal {
     }
 
     /// There is a new producer.
-    pub(super) const fn is_done(&mut self) {
+    pub(super) fn done(&mut self) {
         self.refused = None;
     }
 }
@@ -59,6 +79,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::fault::FaultCode;
+
+    fn why() -> Fault {
+        Fault::new(FaultCode::KafkaTlsFailed, "m", "h")
+    }
 
     fn renewal() -> Renewal {
         Renewal::new(&KafkaSettings {
@@ -76,7 +101,7 @@ mod tests {
     fn files_are_looked_at_after_a_refusal_and_then_ever_more_rarely() {
         let (mut renewal, now) = (renewal(), Instant::now());
         assert!(!renewal.is_due(None, false, now));
-        renewal.refused(Ticket::from_u64(7), now);
+        renewal.refused(why(), Ticket::from_u64(7), now);
         assert!(renewal.is_due(None, false, now));
         assert!(!renewal.is_due(None, false, now + Duration::from_millis(500)));
         assert!(renewal.is_due(None, false, now + Duration::from_secs(3)));
@@ -85,9 +110,10 @@ mod tests {
     #[test]
     fn a_refusal_that_passed_by_itself_is_forgotten_and_one_that_holds_a_record_back_is_not() {
         let (mut renewal, now) = (renewal(), Instant::now());
-        renewal.refused(Ticket::from_u64(7), now);
+        renewal.refused(why(), Ticket::from_u64(7), now);
         assert!(renewal.is_due(Some(Ticket::from_u64(6)), true, now));
+        assert_eq!(renewal.why(), Some(&why()), "it says why the record waits");
         assert!(!renewal.is_due(Some(Ticket::from_u64(7)), true, now + Duration::from_secs(9)));
-        assert!(renewal.refused.is_none());
+        assert_eq!(renewal.why(), None);
     }
 }

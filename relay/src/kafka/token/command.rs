@@ -1,11 +1,14 @@
 //! Runs the program that prints a token: without a shell, for a bounded time, with a bounded output.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use secrecy::SecretString;
 
 const RUN_MAX: Duration = Duration::from_secs(10);
@@ -25,8 +28,10 @@ fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<Secre
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
         .map_err(|error| format!("{program} cannot be run: {error}"))?;
+    let group = Group::of(&child);
     let deadline = Instant::now() + limit;
     let printed = read(child.stdout.take(), PRINTED_BYTES_MAX + 1);
     let said = read(child.stderr.take(), SAID_BYTES_MAX);
@@ -39,10 +44,11 @@ fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<Secre
             shown(&said)
         ));
     };
+    // Whatever it has left behind would keep the pipes open.
+    drop(group);
     if !status.success() {
         return Err(format!("{program} ended with {status}{}", shown(&said)));
     }
-    // A child of its own may keep the pipe open for longer than the program lives.
     let left = deadline.saturating_duration_since(Instant::now());
     let printed = printed
         .recv_timeout(left)
@@ -52,6 +58,22 @@ fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<Secre
     }
     let printed = String::from_utf8(printed).map_err(|_| format!("{program} printed what is not text"))?;
     Ok(printed.into())
+}
+
+/// The program and whatever it has started. Dropped, all of it ends, so that nothing keeps the pipes open.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        Self(i32::try_from(child.id()).ok().map(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Usually nobody is left.
+        let _ = self.0.map(|group| killpg(group, Signal::SIGKILL));
+    }
 }
 
 /// Reads on a thread of its own, so that a full pipe never holds the program up; what is beyond `bytes` is thrown away.
@@ -79,10 +101,12 @@ fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
     None
 }
 
-/// What it said on its standard error, on one line.
+/// The last line that it said on its standard error: what is before it may be a trace with credentials.
 fn shown(said: &Receiver<Vec<u8>>) -> String {
     let said = said.recv_timeout(LOOK_EVERY * 10).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said).replace(|c: char| c.is_control(), " ");
+    let said = String::from_utf8_lossy(&said);
+    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    let said = said.replace(|c: char| c.is_control(), " ");
     let said = said.trim();
     if said.is_empty() {
         String::new()
@@ -120,6 +144,30 @@ mod tests {
         assert!(why.contains("did not end"), "{why}");
         let why = sh("head -c 70000 /dev/zero").expect_err("too much");
         assert!(why.contains("more than 65536 bytes"), "{why}");
+    }
+
+    #[test]
+    fn of_what_it_says_only_the_last_line_is_shown() {
+        let why = sh("echo 'Authorization: Basic c2VjcmV0' >&2; echo no route >&2; exit 1").expect_err("it failed");
+        assert!(why.ends_with("it said: no route"), "{why}");
+    }
+
+    /// Their pipe would hold a thread of the relay for as long as they live.
+    #[test]
+    fn whatever_it_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! >{}; echo token", file.display());
+        assert_eq!(sh(&script).expect("a token").expose_secret(), "token\n");
+        let pid: i32 = std::fs::read_to_string(&file)
+            .expect("a file")
+            .trim()
+            .parse()
+            .expect("an id");
+        let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        while !state().is_empty() && !state().contains(") Z ") {
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     #[test]
