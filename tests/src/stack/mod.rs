@@ -23,6 +23,7 @@ mod postgres_doors;
 mod process;
 mod running;
 mod shared_memory;
+mod standby;
 mod state;
 mod topics;
 

@@ -116,8 +116,15 @@ impl Postgres {
     }
 
     pub(crate) fn start_in(claim: Arc<Claim>, options: &PostgresOptions) -> Result<Postgres, StackError> {
+        let postgres = Postgres::without_data(claim, options.version)?;
+        postgres.initialise()?;
+        postgres.run_on_data(&options.settings)
+    }
+
+    /// A server whose folders are made and empty.
+    pub(super) fn without_data(claim: Arc<Claim>, version: PostgresVersion) -> Result<Postgres, StackError> {
         let layout = claim.layout();
-        let bin_dir = postgres_bin_dir(layout, options.version)?;
+        let bin_dir = postgres_bin_dir(layout, version)?;
         let major_version = postgres_major(&bin_dir).ok_or_else(|| {
             let program = bin_dir.join("postgres").display().to_string();
             StackError::missing(
@@ -137,18 +144,19 @@ impl Postgres {
         };
         layout.make_private(&facts.socket_dir)?;
         layout.make_private(&facts.data_dir)?;
-        let mut postgres = Postgres {
+        Ok(Postgres {
             claim,
             facts,
             process: None,
-        };
-        postgres.initialise()?;
-        postgres.configure(&options.settings)?;
-        postgres
-            .claim
-            .change(|state| state.postgres = Some(postgres.facts.clone()))?;
-        postgres.start_again()?;
-        Ok(postgres)
+        })
+    }
+
+    /// Configures the server, whose data are there, and starts it.
+    pub(super) fn run_on_data(mut self, settings: &[(String, String)]) -> Result<Postgres, StackError> {
+        self.configure(settings)?;
+        self.claim.change(|state| state.postgres = Some(self.facts.clone()))?;
+        self.start_again()?;
+        Ok(self)
     }
 
     /// Starts a stopped server again: same port, same data.
@@ -346,7 +354,7 @@ impl Postgres {
     }
 
     /// A program of this `PostgreSQL`, run under the right account and away from the caller's libpq variables.
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.facts.bin_dir.join(program));
         for (variable, _) in std::env::vars_os() {
             if variable
