@@ -1,27 +1,25 @@
 //! The daemon's entry: read the command line, do what it says, say how it ended.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use clap::error::ErrorKind;
-use outbox_relay::commands::{CommandLine, Refusal, execute};
+use outbox_relay::commands::{CommandLine, Refusal, execute, leave};
 
-fn main() -> ExitCode {
-    let command_line = match CommandLine::try_parse() {
-        Ok(command_line) => command_line,
-        Err(error) => {
-            // Nothing better can be done when even the terminal is gone.
-            let _ = error.print();
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::from(Refusal::CommandLineWrong.entry().exit)
-            };
-        }
+fn main() {
+    let code = match CommandLine::try_parse() {
+        Ok(command_line) => execute(command_line).map_or_else(|failure| failure.report(), |()| 0),
+        Err(error) => refuse(&error),
     };
-    match execute(command_line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+    leave(code)
+}
+
+/// Help and version are errors to the parser, and none to whoever asked.
+fn refuse(error: &clap::Error) -> u8 {
+    // Nothing better can be done when even the terminal is gone.
+    let _ = error.print();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return 0;
     }
+    let refusal = Refusal::CommandLineWrong.entry();
+    eprintln!("  code: {}", refusal.name);
+    refusal.exit
 }

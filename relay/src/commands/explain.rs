@@ -48,9 +48,10 @@ A command that did not do what was asked says why, what to do next and one of th
 ";
 
 pub(super) fn explain(code: Option<&str>) -> Result<String, Failure> {
-    let Some(code) = code else {
+    let Some(code) = code.map(str::to_ascii_lowercase) else {
         return Ok(page());
     };
+    let code = code.as_str();
     let fault = FaultCode::find(code).map(of_fault);
     let found = fault.or_else(|| Refusal::find(code).map(of_refusal));
     found.ok_or_else(|| {
@@ -69,8 +70,20 @@ fn of_fault(code: FaultCode) -> String {
         entry.name,
         entry.means,
         reaction(entry.kind),
-        entry.remedy
+        without_links(entry.remedy)
     )
+}
+
+/// A terminal cannot follow `[KAFKA](KAFKA.md)`, but it can be told of the page.
+fn without_links(remedy: &str) -> String {
+    let mut parts = remedy.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        match part.split_once("](").and_then(|(_, rest)| rest.split_once(')')) {
+            Some((page, rest)) => format!("{text}docs/{page}{rest}"),
+            None => format!("{text}[{part}"),
+        }
+    })
 }
 
 fn of_refusal(refusal: Refusal) -> String {
@@ -128,6 +141,10 @@ mod tests {
     fn a_code_is_explained_whether_it_is_a_faults_or_a_refusals() {
         let slot_lost = explain(Some("slot_lost")).expect("a fault");
         assert!(slot_lost.contains("the relay: halts"), "{slot_lost}");
+        assert!(
+            slot_lost.contains("then docs/RECOVERY.md, in this order"),
+            "{slot_lost}"
+        );
         let undrained = explain(Some("stopped_undrained")).expect("a refusal");
         assert!(undrained.contains("exit code: 75"), "{undrained}");
         assert!(explain(Some("slot_lots")).is_err());

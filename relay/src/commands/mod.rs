@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use exit::EXIT_CODES;
-pub use exit::Failure;
+pub use exit::{Failure, leave};
 pub use refusal::Refusal;
 
 use crate::config::{Sources, listen, load};
@@ -42,8 +42,10 @@ Examples, in the order of a first day:
   outbox-relay config reference
 
   # without a file: every key has a variable
+  OUTBOX_RELAY_POSTGRES__HOST=db.internal \\
   OUTBOX_RELAY_POSTGRES__DATABASE=shop \\
-  OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 outbox-relay run";
+  OUTBOX_RELAY_POSTGRES__PASSWORD_FILE=/run/secrets/relay-password \\
+  OUTBOX_RELAY_KAFKA__BOOTSTRAP_SERVERS=kafka:9093 outbox-relay run";
 
 /// Moves outbox rows from PostgreSQL into Kafka without losing one.
 #[derive(Debug, Parser)]

@@ -53,7 +53,7 @@ refusals! {
     ConfigurationWrong = "configuration_wrong", 78, "all but `healthcheck`":
         "a key is unknown, missing or out of bounds, or a file cannot be read; every error is listed with its place",
         "correct what is listed";
-    PropertyRefused = "property_refused", 78, "`run`":
+    PropertyRefused = "property_refused", 78, "`run`, `config check`":
         "librdkafka does not accept a property",
         "correct `kafka.properties`";
     AdminAddressTaken = "admin_address_taken", 1, "`run`":

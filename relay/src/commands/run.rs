@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Failure, Refusal, block_on};
+use super::{Failure, Refusal, block_on, leave};
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::kafka::Delivery;
@@ -62,6 +62,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         }
         Outcome::Undrained { in_flight: 0 } => {
             tracing::warn!(
+                code = Refusal::StoppedUndrained.entry().name,
                 "stopped before everything was confirmed, with no record in flight: what was acknowledged of a \
                  transaction that had not ended, or since the last status update, may repeat after the next start; \
                  nothing is lost"
@@ -70,6 +71,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         }
         Outcome::Undrained { in_flight } => {
             tracing::warn!(
+                code = Refusal::StoppedUndrained.entry().name,
                 in_flight,
                 "stopped before everything was confirmed: records in flight: {in_flight}; they, the transaction they belong \
                  to, and what was acknowledged since the last status update may repeat after the next start; \
@@ -112,7 +114,7 @@ fn watch_signals() -> std::io::Result<watch::Receiver<bool>> {
         let _ = stop.send(true);
         either(&mut terminate, &mut interrupt).await;
         tracing::warn!("second signal: leaving at once; what is in flight repeats after the next start");
-        std::process::exit(Refusal::LeftAtOnce.entry().exit.into());
+        leave(Refusal::LeftAtOnce.entry().exit);
     });
     Ok(stopped)
 }

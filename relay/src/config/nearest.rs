@@ -1,6 +1,7 @@
 //! The key that was probably meant.
 
 use super::keys::KEYS;
+use super::librdkafka;
 
 /// The known path nearest to `path`, if one is near enough to be what was meant.
 pub(super) fn to(path: &str) -> Option<String> {
@@ -11,7 +12,11 @@ pub(super) fn to(path: &str) -> Option<String> {
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= furthest)
         .map(|(_, candidate)| candidate)
-        .or_else(|| Some(format!("kafka.properties.{}", path.strip_prefix("kafka.")?)))
+        .or_else(|| {
+            let property = path.strip_prefix("kafka.")?;
+            let is_known = librdkafka::fault(property, None).is_none();
+            is_known.then(|| format!("kafka.properties.{property}"))
+        })
 }
 
 /// Whether the last name of `path` is the last name of a key.
@@ -85,6 +90,7 @@ mod tests {
     #[test]
     fn what_resembles_nothing_gets_no_suggestion() {
         assert_eq!(to("colour"), None);
+        assert_eq!(to("kafka.colour"), None, "librdkafka knows no such property either");
     }
 
     #[test]

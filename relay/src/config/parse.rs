@@ -198,8 +198,24 @@ pub(super) fn topic(key: &Key, value: &Value) -> Result<TopicTemplate, Fault> {
     TopicTemplate::from_str(&text(key, value)?).map_err(|error| Fault::new(error.to_string(), wanted(key)))
 }
 
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
 pub(super) fn filter(key: &Key, value: &Value) -> Result<String, Fault> {
     let filter = text(key, value)?;
+    // To the library a bare word is the name of a place in the code, and whatever else there is goes silent.
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let word = filter.split(',').map(str::trim);
+    if let Some(word) = word
+        .filter(|word| !word.contains(['=', '[', ':']))
+        .find(|word| !is_level(word))
+    {
+        let problem = format!("{word:?} is no level, and would silence everything else");
+        let remedy = format!(
+            "choose from {}, or say of what: outbox_relay::kafka=debug",
+            LEVELS.join(", ")
+        );
+        return Err(Fault::new(problem, remedy));
+    }
     match EnvFilter::builder().parse(&filter) {
         Ok(_) => Ok(filter),
         Err(error) => Err(Fault::new(format!("{filter:?} is not a filter: {error}"), wanted(key))),

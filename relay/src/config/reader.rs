@@ -266,6 +266,7 @@ mod tests {
             .and("postgres.password = 'hunter2'")
             .env("KAFKA__PROPERTIES__SASL_PASSWORD", "hunter2")
             .env("KAFKA__PROPERTIES__SASL_MECHANISM", "PLAIN")
+            .env("KAFKA__PROPERTIES__SASL_USERNAME", "u")
             .and("kafka.properties.\"ssl.key.pem\" = \"hunter2\\nhunter2\"");
         let loaded = trial.load().expect("no error");
         let shown = format!("{loaded:?}");

@@ -17,7 +17,7 @@ fn shown(arguments: &[&str]) -> Outcome<String> {
     let text = format!(
         "postgres.database = 'shop'\npostgres.host = 'db1'\npostgres.port = 1\npostgres.password = 'file-secret'\n\
          kafka.bootstrap_servers = 'kafka:9092'\nkafka.properties.'sasl.password' = 'kafka-secret'\n\
-         kafka.properties.'sasl.mechanism' = 'PLAIN'\n\
+         kafka.properties.'sasl.mechanism' = 'PLAIN'\nkafka.properties.'sasl.username' = 'relay'\n\
          kafka.property_files.'ssl.keystore.password' = '{mounted}'\n"
     );
     fs::write(&config, text)?;

@@ -145,7 +145,8 @@ mod tests {
         let path = file.path().display().to_string();
         let trial = || {
             Trial::minimal().and(&format!(
-                "kafka.property_files.\"sasl.password\" = '{path}'\nkafka.properties.\"sasl.mechanism\" = 'PLAIN'"
+                "kafka.property_files.\"sasl.password\" = '{path}'\nkafka.properties.\"sasl.mechanism\" = 'PLAIN'\n\
+                 kafka.properties.\"sasl.username\" = 'u'"
             ))
         };
         let password = load(trial()).secret_properties["sasl.password"].reveal().expect("read");

@@ -95,6 +95,10 @@ fn mechanism_fault(
             Fault::new(format!("is {OAUTHBEARER}, and there is no token"), remedy),
         ));
     }
+    if let Some(missing) = missing_credential(reader, mechanism) {
+        let remedy = format!("set {PREFIX}\"{missing}\", or better {FILES_PREFIX}\"{missing}\", a file with it");
+        return Some((key, Fault::new(format!("is given, and {missing} is not"), remedy)));
+    }
     let who = ["sasl.username", "sasl.password"]
         .into_iter()
         .find_map(|name| given(reader, name));
@@ -103,6 +107,14 @@ fn mechanism_fault(
             format!("set {PREFIX}\"{MECHANISM}\" to SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN, as the brokers ask");
         (who, Fault::new("is given, and no mechanism to log in with", remedy))
     })
+}
+
+/// What PLAIN and SCRAM cannot do without.
+fn missing_credential(reader: &Reader, mechanism: Option<&String>) -> Option<&'static str> {
+    let mechanism = mechanism?.to_ascii_uppercase();
+    let takes_both = mechanism == "PLAIN" || mechanism.starts_with("SCRAM-");
+    let mut needed = ["sasl.username", "sasl.password"].into_iter();
+    needed.find(|name| takes_both && given(reader, name).is_none())
 }
 
 /// librdkafka only logs a warning about these, and goes on without a login.
@@ -142,8 +154,9 @@ mod tests {
     fn the_way_to_the_brokers_is_encrypted_unless_plain_text_is_asked_for_by_name() {
         let with = |property: &str| Trial::minimal().and(&format!("kafka.properties.{property}"));
         assert_eq!(protocol(Trial::minimal()), "ssl");
-        assert_eq!(protocol(with("\"sasl.mechanism\" = 'PLAIN'")), "sasl_ssl");
-        assert_eq!(protocol(with("\"sasl.mechanisms\" = 'SCRAM-SHA-512'")), "sasl_ssl");
+        let who = |mechanism| with(mechanism).and("kafka.properties.sasl = {username = 'u', password = 'p'}");
+        assert_eq!(protocol(who("\"sasl.mechanism\" = 'PLAIN'")), "sasl_ssl");
+        assert_eq!(protocol(who("\"sasl.mechanisms\" = 'SCRAM-SHA-512'")), "sasl_ssl");
         assert_eq!(
             protocol(Trial::minimal().and("kafka.oauth_token_command = ['/bin/token']")),
             "sasl_ssl"
@@ -171,6 +184,7 @@ mod tests {
                 "no mechanism to log in with is given",
             ),
             ("properties.sasl.mechanism=OAUTHBEARER", "there is no token"),
+            ("properties.sasl.mechanism=PLAIN", "sasl.username is not"),
             ("oauth_token_command=", "names no program"),
             (
                 "properties.sasl.oauthbearer.method=oidc",
@@ -181,7 +195,7 @@ mod tests {
             assert!(errors.to_string().contains(problem), "{given}: {errors}");
         }
         let errors = Trial::minimal()
-            .flag("kafka.properties.sasl.mechanism=PLAIN")
+            .and("kafka.properties.sasl = {username = 'u', password = 'p', mechanism = 'PLAIN'}")
             .flag("kafka.properties.security.protocol=ssl")
             .errors();
         assert!(errors.to_string().contains("has no login"), "{errors}");

@@ -113,7 +113,7 @@ fn without_files_a_string_in_one_is_not_looked_at_and_everything_else_is() {
     let trial = || {
         without_postgres()
             .flag("postgres.url_file=/no/such/file")
-            .and("kafka.properties.\"sasl.mechanism\" = 'PLAIN'\nkafka.property_files.\"sasl.password\" = '/no/such'")
+            .and("kafka.properties.sasl = {mechanism = 'PLAIN', username = 'u'}\nkafka.property_files.\"sasl.password\" = '/no/such'")
     };
     let settings = trial().load_without_files().unwrap_or_else(|errors| panic!("{errors}"));
     assert!(settings.is_none(), "what is in the file cannot be known");
