@@ -3,12 +3,14 @@
 use std::fs;
 
 use outbox_decoder::Lsn;
+use outbox_relay_tests::broker_rules::Scram;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
 use crate::bad_input::is_halted;
+use crate::kafka_doors::{broker_rules, log_in};
 
 fn on_postgresql(major: u32) -> Outcome {
     let setup = Setup::new(&format!("pg{major}")).private_postgres(&[]);
@@ -71,6 +73,7 @@ fn the_main_path_works_on_postgresql_18() -> Outcome {
     on_postgresql(18)
 }
 
+/// Behind TLS, a login and rules, as where such a Kafka is managed by somebody else.
 #[test]
 fn the_main_path_works_on_kafka_3_6() -> Outcome {
     let setup = Setup::new("kafka36").private_kafka();
@@ -79,6 +82,11 @@ fn the_main_path_works_on_kafka_3_6() -> Outcome {
     ensure(log.contains("Kafka version: 3.6.2"), || {
         "this is another Kafka".to_owned()
     })?;
+    let (user, password) = (scenario.name().to_owned(), "not a secret");
+    let mut rules = broker_rules(&scenario)?;
+    rules.set_password(&user, Scram::Sha512, password)?;
+    rules.allow_write(&format!("User:{user}"), &scenario.topic())?;
+    log_in(&mut scenario, "SCRAM-SHA-512", password)?;
     main_path(scenario)
 }
 

@@ -58,13 +58,15 @@ impl Servers {
         private.or(shared).ok_or_else(|| Failure::new("there is no Kafka"))
     }
 
-    /// The encrypted ways into the shared Kafka.
+    /// The encrypted ways into Kafka.
     ///
     /// # Errors
     /// It has none.
     pub fn kafka_doors(&self) -> Outcome<&KafkaDoors> {
-        let shared = self.shared.and_then(|stack| stack.kafka.doors.as_ref());
-        shared.ok_or_else(|| Failure::new("the stack's Kafka has one way in; start it with one broker"))
+        let private = self.kafka.as_ref().map(Kafka::doors);
+        let shared = || self.shared.and_then(|stack| stack.kafka.doors.as_ref());
+        let doors = private.unwrap_or_else(shared);
+        doors.ok_or_else(|| Failure::new("this Kafka has one way in; start it with one broker and its doors"))
     }
 
     /// Makes, changes and deletes topics.

@@ -116,7 +116,7 @@ impl Setup {
         self
     }
 
-    /// Which release [`Setup::private_kafka`] is, as `3.6.2`.
+    /// Which release [`Setup::private_kafka`] is, as `3.6.2`. It has encrypted ways in too.
     #[must_use]
     pub fn kafka_version(mut self, version: &'static str) -> Setup {
         self.kafka_version = Some(version);

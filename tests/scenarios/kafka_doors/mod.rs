@@ -37,7 +37,7 @@ pub(crate) fn lead_to(scenario: &mut Scenario, port: u16) -> Outcome {
 }
 
 /// The relay logs in as the scenario's own user, with a password from a file.
-fn log_in(scenario: &mut Scenario, mechanism: &str, password: &str) -> Outcome {
+pub(crate) fn log_in(scenario: &mut Scenario, mechanism: &str, password: &str) -> Outcome {
     let port = doors(scenario)?.login;
     lead_to(scenario, port)?;
     let user = scenario.name().to_owned();

@@ -26,7 +26,7 @@ impl Scenario {
         let kafka = setup.private_brokers.map(|brokers| {
             let options = KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers);
             match setup.kafka_version {
-                Some(version) => options.version(version),
+                Some(version) => options.version(version).with_doors(),
                 None => options,
             }
         });

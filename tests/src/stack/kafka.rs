@@ -309,6 +309,11 @@ impl Kafka {
         process.map_or(0, |process| process.record().pid)
     }
 
+    /// Its encrypted ways in, if it was started with them.
+    pub fn doors(&self) -> Option<&KafkaDoors> {
+        self.doors.as_ref()
+    }
+
     /// How to reach the brokers.
     pub fn facts(&self) -> KafkaFacts {
         KafkaFacts {
