@@ -57,7 +57,7 @@ tests:
 
 bench-smoke: ## a short benchmark, in the release profile
 	@sh deploy/local/setup.sh
-	$(CARGO) run $(LOCKED) --release -p outbox-relay-bench -- smoke
+	$(CARGO) run $(LOCKED) --release -p outbox-relay-bench -- smoke $(ARGS)
 
 fmt: ## format the code
 	$(CARGO) fmt --all
