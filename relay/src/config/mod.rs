@@ -86,7 +86,11 @@ pub struct Loaded {
 /// The admin listener's address alone: whatever else is wrong, such as a secret that is being rotated, is no reason to
 /// call a running relay dead.
 pub fn listen(sources: &Sources) -> Result<SocketAddr, ConfigErrors> {
-    let given = layers::merge(sources, &mut Vec::new());
+    let sources = Sources {
+        without_files: true,
+        ..sources.clone()
+    };
+    let given = layers::merge(&sources, &mut Vec::new());
     let mut reader = reader::Reader::new(given, Vec::new());
     let admin = sections::admin(&mut reader);
     let (_, errors) = reader.finish();

@@ -2,18 +2,15 @@
 //!
 //! This is for the message alone: it asks the same broker for its certificate once more, and decides nothing.
 
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
-use std::time::Duration;
 
 use openssl::ssl::{HandshakeError, SslConnector, SslConnectorBuilder, SslMethod};
 use openssl::x509::X509VerifyResult;
 
 use crate::config::KafkaSettings;
 use crate::fault::Fault;
+use crate::kafka::dial::dial;
 use crate::kafka::policy;
-
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
 // Of OpenSSL's x509_vfy.h; the crate has no names for them.
 const NOT_YET_VALID: i32 = 9;
@@ -48,10 +45,7 @@ fn hint(result: i32) -> String {
 fn refusal(address: &str, host: &str, kafka: &KafkaSettings) -> Option<X509VerifyResult> {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).ok()?;
     trust(&mut builder, kafka)?;
-    let mut addresses = address.to_socket_addrs().ok()?;
-    let stream = addresses.find_map(|address| TcpStream::connect_timeout(&address, ANSWER_WITHIN).ok())?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN)).ok()?;
-    match builder.build().connect(host, stream) {
+    match builder.build().connect(host, dial(address).ok()?) {
         Err(HandshakeError::Failure(refused)) => {
             let result = refused.ssl().verify_result();
             (result != X509VerifyResult::OK).then_some(result)

@@ -40,8 +40,7 @@ pub(super) fn said(code: Option<Code>, reason: &str, protocol: &str) -> Said {
         Some(Code::AllBrokersDown) => Said::AllDown,
         Some(Code::Authentication | Code::SaslAuthenticationFailed) => Said::Refused(policy::not_logged_in(
             format!("the login to Kafka failed: {}", without_proof(brief)),
-            "correct the login, at the brokers or in the files under kafka.property_files, which are read anew; what is \
-             under kafka.properties counts after a restart",
+            policy::LOGIN_REMEDY,
         )),
         // A cut in the middle of a handshake has the same code as a certificate that is refused.
         Some(Code::SSL) if brief.contains("SSL transport error") => Said::Trouble,
@@ -130,11 +129,7 @@ fn lasted_ms(reason: &str, state: &str) -> Option<u64> {
 }
 
 fn speaks_plain(brief: &str, protocol: &str) -> Fault {
-    let plain = if protocol.starts_with("sasl") {
-        "sasl_plaintext"
-    } else {
-        "plaintext"
-    };
+    let plain = with_the_login_of(protocol, "plaintext");
     policy::tls_failed(
         format!("the brokers do not speak TLS there: {brief}"),
         format!(
@@ -144,12 +139,13 @@ fn speaks_plain(brief: &str, protocol: &str) -> Fault {
     )
 }
 
+fn with_the_login_of(protocol: &str, transport: &str) -> String {
+    let login = if protocol.starts_with("sasl") { "sasl_" } else { "" };
+    format!("{login}{transport}")
+}
+
 fn wants_tls(brief: &str, protocol: &str) -> Fault {
-    let encrypted = if protocol.starts_with("sasl") {
-        "sasl_ssl"
-    } else {
-        "ssl"
-    };
+    let encrypted = with_the_login_of(protocol, "ssl");
     policy::tls_failed(
         format!("the brokers want TLS there: {brief}"),
         format!("set {PROTOCOL} = \"{encrypted}\", which is also the default; then restart the relay"),

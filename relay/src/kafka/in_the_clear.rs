@@ -1,11 +1,10 @@
 //! Whether a broker speaks in the clear where TLS was expected. librdkafka only knows that the handshake came to nothing,
 //! which is also what a proxy without anybody behind it gives.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::io::{self, Read, Write};
 
-const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+use crate::kafka::dial::dial;
+
 const CORRELATION_ID: [u8; 4] = *b"obrx";
 /// An `ApiVersions` request, version 0, of a client without a name: Kafka protocol guide, "The Messages". It holds nothing
 /// that anybody could listen for.
@@ -19,20 +18,8 @@ pub(super) fn is_spoken_by(address: &str) -> bool {
     asked(address).is_ok_and(|id| id == CORRELATION_ID)
 }
 
-fn asked(address: &str) -> std::io::Result<[u8; 4]> {
-    let mut failed = std::io::ErrorKind::NotFound.into();
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, ANSWER_WITHIN) {
-            Ok(stream) => return answer(stream),
-            Err(error) => failed = error,
-        }
-    }
-    Err(failed)
-}
-
-fn answer(mut stream: TcpStream) -> std::io::Result<[u8; 4]> {
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    stream.set_write_timeout(Some(ANSWER_WITHIN))?;
+fn asked(address: &str) -> io::Result<[u8; 4]> {
+    let mut stream = dial(address)?;
     stream.write_all(&REQUEST)?;
     let mut length_and_id = [0; 8];
     stream.read_exact(&mut length_and_id)?;

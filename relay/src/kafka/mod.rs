@@ -7,6 +7,7 @@ mod certificate;
 mod connection;
 mod credentials;
 mod delivery;
+mod dial;
 mod in_the_clear;
 mod introduction;
 mod murmur2;

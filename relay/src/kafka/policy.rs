@@ -10,6 +10,10 @@ use crate::fault::{Fault, FaultCode};
 /// A row of the table: codes, the fault they mean, what to do next.
 type Row = (&'static [Code], FaultCode, &'static str);
 
+/// What to do about a login that the brokers refuse.
+pub(super) const LOGIN_REMEDY: &str = "correct the login, at the brokers or in the files under kafka.property_files, \
+    which are read anew; what is under kafka.properties counts after a restart";
+
 const TABLE: [Row; 8] = [
     (
         &[
@@ -37,8 +41,7 @@ const TABLE: [Row; 8] = [
     (
         &[Code::SaslAuthenticationFailed, Code::Authentication],
         FaultCode::KafkaAuthenticationFailed,
-        "correct the login, at the brokers or in the files under kafka.property_files, which are read anew; what is under \
-         kafka.properties counts after a restart",
+        LOGIN_REMEDY,
     ),
     (
         &[

@@ -117,7 +117,7 @@ impl Reports {
     }
 
     pub(super) fn brokers(&self) -> Brokers {
-        self.brokers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        of(&self.brokers).clone()
     }
 
     /// Cheap: asked for every delivery report.
@@ -245,7 +245,7 @@ impl Reports {
 
     fn set_brokers(&self, brokers: Brokers) {
         self.are_brokers_up.store(brokers == Brokers::Up, Ordering::Release);
-        *self.brokers.lock().unwrap_or_else(PoisonError::into_inner) = brokers;
+        *of(&self.brokers) = brokers;
         self.notify.notify_one();
     }
 

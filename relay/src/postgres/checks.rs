@@ -7,7 +7,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::advisory::Remembered;
 use crate::postgres::error::PostgresError;
 use crate::postgres::policy;
-use crate::postgres::publication::{check_publication, warn_of_row_filters};
+use crate::postgres::publication::{Published, check_publication};
 use crate::postgres::replication::{Identity, ReplicationConnection};
 use crate::postgres::slot::SlotState;
 
@@ -42,11 +42,10 @@ impl CheckedSlot {
         let postgres = &settings.postgres;
         let failed = |error: PostgresError| policy::fault(&error, postgres);
         check_wal_level(client).await.map_err(failed)??;
-        check_surroundings(client, settings).await?;
+        let published = check_surroundings(client, settings).await?;
         let slot = SlotState::look(client, &postgres.slot, &postgres.database).await;
         slot.map_err(failed)?.must_be_free(&postgres.slot)?;
-        let warned = warn_of_row_filters(client, &postgres.publication).await;
-        warned.map_err(failed)?;
+        published.warn_of_row_filters(&postgres.publication);
         Ok(Self {
             name: postgres.slot.clone(),
             publication: postgres.publication.clone(),
@@ -58,7 +57,7 @@ impl CheckedSlot {
 ///
 /// # Errors
 /// The first thing that is not as it must be.
-pub async fn check_surroundings(client: &Client, settings: &Settings) -> Result<(), Fault> {
+pub async fn check_surroundings(client: &Client, settings: &Settings) -> Result<Published, Fault> {
     let checked = check_not_synchronous(client, &settings.postgres.application_name).await;
     checked.map_err(|error| policy::fault(&error, &settings.postgres))??;
     check_publication(client, settings).await

@@ -23,7 +23,7 @@ pub use checks::{CheckedSlot, WAL_LEVEL_REMEDY, check_surroundings};
 pub use control::{Control, show_slot, slot_figures};
 pub use error::{PostgresError, ServerError, TlsError};
 pub use policy::{fault, notice_fault, place};
-pub use publication::check_publication;
+pub use publication::{Published, check_publication};
 pub use replication::{Identity, ReplicationConnection};
 pub use session::{Session, open_session};
 pub use slot::{SlotHolder, SlotState};

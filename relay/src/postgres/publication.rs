@@ -28,18 +28,36 @@ struct Held {
 
 type Tables = BTreeMap<(String, String), Held>;
 
+/// A publication that is as it must be.
+#[derive(Debug)]
+pub struct Published(Tables);
+
+impl Published {
+    /// Says which rows the operator has chosen never to publish. That may be meant, as where several relays share a table.
+    pub(super) fn warn_of_row_filters(&self, publication: &str) {
+        for ((schema, table), held) in &self.0 {
+            if let Some(filter) = &held.row_filter {
+                tracing::warn!(
+                    "publication {publication} holds only rows of {schema}.{table} WHERE {filter}: the others are never \
+                     published by this relay"
+                );
+            }
+        }
+    }
+}
+
 /// Checks that the publication exists, publishes inserts, and holds exactly the tables that outboxes are mapped to, with
 /// all the columns that they are mapped to.
 ///
 /// # Errors
 /// The first thing that is not as it must be.
-pub async fn check_publication(client: &Client, settings: &Settings) -> Result<(), Fault> {
+pub async fn check_publication(client: &Client, settings: &Settings) -> Result<Published, Fault> {
     publication_fits(client, settings)
         .await
         .map_err(|error| policy::fault(&error, &settings.postgres))?
 }
 
-async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result<(), Fault>, PostgresError> {
+async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result<Published, Fault>, PostgresError> {
     let name = &settings.postgres.publication;
     let publication = client
         .query_opt("SELECT pubinsert FROM pg_publication WHERE pubname = $1", &[name])
@@ -63,7 +81,9 @@ async fn publication_fits(client: &Client, settings: &Settings) -> Result<Result
     }
     let published = tables(client, name).await?;
     let outboxes = || settings.outbox.values();
-    Ok(compare_tables(name, &published, outboxes()).and_then(|()| compare_columns(name, &published, outboxes())))
+    let fits =
+        compare_tables(name, &published, outboxes()).and_then(|()| compare_columns(name, &published, outboxes()));
+    Ok(fits.map(|()| Published(published)))
 }
 
 async fn tables(client: &Client, publication: &str) -> Result<Tables, PostgresError> {
@@ -76,22 +96,6 @@ async fn tables(client: &Client, publication: &str) -> Result<Tables, PostgresEr
         Ok(((row.try_get(0)?, row.try_get(1)?), held))
     });
     held.collect()
-}
-
-/// Says which rows the operator has chosen never to publish. That may be meant, as where several relays share a table.
-///
-/// # Errors
-/// The statement failed.
-pub(super) async fn warn_of_row_filters(client: &Client, publication: &str) -> Result<(), PostgresError> {
-    for ((schema, table), held) in tables(client, publication).await? {
-        if let Some(filter) = held.row_filter {
-            tracing::warn!(
-                "publication {publication} holds only rows of {schema}.{table} WHERE {filter}: the others are never \
-                 published by this relay"
-            );
-        }
-    }
-    Ok(())
 }
 
 /// A mapped table that is not published would be silent; a published table that is not mapped would stop the line.

@@ -9,7 +9,7 @@ use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::stack::free_port;
 use outbox_relay_tests::writer::Writer;
 
-use super::behind_tls;
+use super::{are_encrypted, behind_tls};
 
 const HERE: Subject<'_> = Subject::of("db", &["127.0.0.1"]);
 
@@ -50,12 +50,7 @@ fn a_connection_string_is_enough_and_its_password_may_change_while_the_relay_run
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.write(10)?;
     let mut relay = scenario.streaming_relay()?;
-    let encrypted =
-        "SELECT count(*)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = $1 AND ssl";
-    let encrypted = scenario.database()?.text(encrypted, &[&name])?;
-    ensure(encrypted.as_deref() == Some("2"), || {
-        format!("encrypted connections: {encrypted:?}")
-    })?;
+    are_encrypted(&scenario)?;
 
     scenario
         .database()?

@@ -10,7 +10,7 @@ mod rotation;
 mod tls;
 
 use outbox_relay_tests::certificates::{Authority, Identity, Subject};
-use outbox_relay_tests::failure::Outcome;
+use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 
@@ -34,4 +34,14 @@ fn encrypt(scenario: &mut Scenario, certificate: &Identity, clients: &Authority)
     let postgres = scenario.servers.own_postgres()?;
     postgres.show_certificate(certificate, clients)?;
     postgres.allow_tcp(ENCRYPTED)
+}
+
+/// Both connections of the relay are.
+fn are_encrypted(scenario: &Scenario) -> Outcome {
+    let sql = "SELECT count(*)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+               WHERE application_name LIKE 'outbox_relay%' AND ssl AND version = 'TLSv1.3'";
+    let encrypted = scenario.database()?.text(sql, &[])?;
+    ensure(encrypted.as_deref() == Some("2"), || {
+        format!("encrypted connections: {encrypted:?}")
+    })
 }

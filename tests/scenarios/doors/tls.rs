@@ -7,7 +7,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::writer::Writer;
 
-use super::{behind_tls, encrypt};
+use super::{are_encrypted, behind_tls, encrypt};
 use crate::bad_input::is_halted;
 
 const HERE: Subject<'_> = Subject::of("db", &["127.0.0.1", "localhost"]);
@@ -18,12 +18,7 @@ fn publishes(scenario: &mut Scenario) -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.write(50)?;
     let relay = scenario.streaming_relay()?;
-    let sql = "SELECT count(*)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-               WHERE application_name LIKE 'outbox_relay%' AND ssl AND version = 'TLSv1.3'";
-    let encrypted = scenario.database()?.text(sql, &[])?;
-    ensure(encrypted.as_deref() == Some("2"), || {
-        format!("encrypted connections: {encrypted:?}")
-    })?;
+    are_encrypted(scenario)?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.duplicates == 0, || format!("{report}"))
 }

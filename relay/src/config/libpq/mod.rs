@@ -100,7 +100,7 @@ pub(super) fn is_from_url_file(origin: &str) -> bool {
 }
 
 /// Whether a value with this origin was said in libpq's words.
-fn is_libpqs(origin: &str) -> bool {
+pub(super) fn is_libpqs(origin: &str) -> bool {
     is_spread(origin) || origin.starts_with(VARIABLE)
 }
 

@@ -4,6 +4,7 @@ use config::Value;
 
 use crate::config::errors::Fault;
 use crate::config::key::Key;
+use crate::config::libpq;
 use crate::config::parse::{choice, file, secret_file};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{ChannelBindingMode, TlsMode, TlsSettings, TlsVersion};
@@ -30,7 +31,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
         }
     }
     // A variable of libpq's may stand there for somebody else.
-    let is_meant = reader.is_given(CA) && !reader.origin(CA).contains("PGSSLROOTCERT");
+    let is_meant = reader.is_given(CA) && !libpq::is_libpqs(&reader.origin(CA));
     if matches!(mode, Ok(TlsMode::Require)) && is_meant {
         let problem = "is given, and postgres.tls_mode = require verifies nothing with it";
         reader.fault(

@@ -192,7 +192,7 @@ impl Delivery {
         }
         let oldest = pipeline.ledger().unacknowledged().next();
         if let State::Flowing(outlet) = &self.state
-            && self.renewal.is_due(oldest, self.reports.are_brokers_up(), now)
+            && self.renewal.look_now(oldest, self.reports.are_brokers_up(), now)
             && outlet.is_outdated(&self.kafka)
         {
             tracing::info!("files that the login to Kafka needs have changed; they are read anew");

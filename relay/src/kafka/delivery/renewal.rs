@@ -51,7 +51,7 @@ impl Renewal {
     }
 
     /// Whether to look now; `oldest` is not acknowledged yet.
-    pub(super) fn is_due(&mut self, oldest: Option<Ticket>, are_brokers_up: bool, now: Instant) -> bool {
+    pub(super) fn look_now(&mut self, oldest: Option<Ticket>, are_brokers_up: bool, now: Instant) -> bool {
         let Some(Refused { before, look_at, .. }) = &mut self.refused else {
             return false;
         };
@@ -100,20 +100,20 @@ mod tests {
     #[test]
     fn files_are_looked_at_after_a_refusal_and_then_ever_more_rarely() {
         let (mut renewal, now) = (renewal(), Instant::now());
-        assert!(!renewal.is_due(None, false, now));
+        assert!(!renewal.look_now(None, false, now));
         renewal.refused(why(), Ticket::from_u64(7), now);
-        assert!(renewal.is_due(None, false, now));
-        assert!(!renewal.is_due(None, false, now + Duration::from_millis(500)));
-        assert!(renewal.is_due(None, false, now + Duration::from_secs(3)));
+        assert!(renewal.look_now(None, false, now));
+        assert!(!renewal.look_now(None, false, now + Duration::from_millis(500)));
+        assert!(renewal.look_now(None, false, now + Duration::from_secs(3)));
     }
 
     #[test]
     fn a_refusal_that_passed_by_itself_is_forgotten_and_one_that_holds_a_record_back_is_not() {
         let (mut renewal, now) = (renewal(), Instant::now());
         renewal.refused(why(), Ticket::from_u64(7), now);
-        assert!(renewal.is_due(Some(Ticket::from_u64(6)), true, now));
+        assert!(renewal.look_now(Some(Ticket::from_u64(6)), true, now));
         assert_eq!(renewal.why(), Some(&why()), "it says why the record waits");
-        assert!(!renewal.is_due(Some(Ticket::from_u64(7)), true, now + Duration::from_secs(9)));
+        assert!(!renewal.look_now(Some(Ticket::from_u64(7)), true, now + Duration::from_secs(9)));
         assert_eq!(renewal.why(), None);
     }
 }

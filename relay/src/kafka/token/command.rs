@@ -165,9 +165,9 @@ mod tests {
             .parse()
             .expect("an id");
         let state = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        while !state().is_empty() && !state().contains(") Z ") {
-            thread::sleep(LOOK_EVERY);
-        }
+        let is_gone = || state().is_empty() || state().contains(") Z ");
+        let looks = (0..3_000).map(|_| thread::sleep(LOOK_EVERY));
+        assert!(looks.into_iter().any(|()| is_gone()), "it is still there: {}", state());
     }
 
     #[test]
