@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
@@ -26,6 +26,7 @@ pub struct Proxy {
 struct Shared {
     server: Mutex<SocketAddr>,
     closing: AtomicBool,
+    clients_met: AtomicUsize,
     spoilt: Mutex<Vec<Spoilt>>,
     clients: Mutex<Vec<Weak<TcpStream>>>,
 }
@@ -42,6 +43,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             server: Mutex::new(server),
             closing: AtomicBool::new(false),
+            clients_met: AtomicUsize::new(0),
             spoilt: Mutex::new(spoilt.into_iter().rev().collect()),
             clients: Mutex::default(),
         });
@@ -73,6 +75,11 @@ impl Proxy {
     pub fn lead_to(&self, server: SocketAddr) {
         *self.shared.server() = server;
         self.cut();
+    }
+
+    /// How many have connected so far.
+    pub fn clients_met(&self) -> usize {
+        self.shared.clients_met.load(Ordering::Relaxed)
     }
 
     /// How many streams have yet to be spoilt.
@@ -115,6 +122,7 @@ pub(crate) fn accept(listener: &TcpListener, closing: &AtomicBool, serve: impl F
 /// Both directions of one connection. An error is the end of the connection, as on the wire.
 fn pass(mut client: TcpStream, shared: &Shared) -> Outcome {
     client.set_nonblocking(false)?;
+    shared.clients_met.fetch_add(1, Ordering::Relaxed);
     let known = Arc::new(client.try_clone()?);
     shared.clients().push(Arc::downgrade(&known));
     let mut server = TcpStream::connect(*shared.server())?;

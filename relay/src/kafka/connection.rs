@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::fault::Fault;
+use crate::kafka::expectation::Expectation;
 use crate::kafka::policy;
 
 /// What an error of the client says.
@@ -15,12 +16,9 @@ use crate::kafka::policy;
 pub(super) enum Said {
     /// A broker and the relay do not trust each other: somebody has to change something.
     Refused(Fault),
-    /// A broker ended the connection in the way of one that wants to be spoken to otherwise. One that stops does so too,
-    /// but not twice in a row.
-    Suspicious(Fault),
-    /// It ended a TLS handshake as one does that speaks in the clear, and so does a proxy that has nobody behind it:
-    /// nobody is told to give up encryption before this one was asked.
-    PerhapsPlain(Fault),
+    /// A broker ended the connection in the way of one that wants to be spoken to otherwise; so does one that is being
+    /// killed. The fault that it would be, if the broker really expects that.
+    Perhaps(Expectation, Fault),
     /// A broker's connection cannot be made, or ended.
     Trouble,
     /// None of the brokers is left.
@@ -73,10 +71,10 @@ pub(super) fn refused_certificate(reason: &str) -> Option<&str> {
     address(reason).filter(|_| reason.contains("certificate verify failed"))
 }
 
-/// The broker that is spoken of, over TLS, as `host:port`.
+/// The broker that is spoken of, as `host:port`.
 pub(super) fn address(reason: &str) -> Option<&str> {
-    let (_, rest) = reason.split_once("://")?;
-    rest.split_once('/').map(|(address, _)| address)
+    let named = reason.split_once("://").map_or(reason, |(_, rest)| rest);
+    named.split_once('/').map(|(address, _)| address)
 }
 
 /// Without how long it took this time.
@@ -100,24 +98,18 @@ fn mismatch(reason: &str, protocol: &str) -> Option<Said> {
     let (brief, has) = (brief(reason), |words: &str| reason.contains(words));
     let encrypted = protocol.ends_with("ssl");
     if encrypted && has("SSL handshake failed") {
-        return Some(Said::PerhapsPlain(speaks_plain(brief, protocol)));
+        return Some(Said::Perhaps(Expectation::PlainText, speaks_plain(brief, protocol)));
     }
     if !(has("Disconnected") || has("reset by peer")) {
         return None;
     }
     // The first question, in the clear, to one who expects a TLS handshake.
     if !encrypted && has("in state APIVERSION_QUERY") {
-        return Some(Said::Suspicious(wants_tls(brief, protocol)));
+        return Some(Said::Perhaps(Expectation::Tls, wants_tls(brief, protocol)));
     }
     // That is answered without a login, and nothing after it is.
     let was_up = !protocol.starts_with("sasl") && lasted_ms(reason, "UP").is_some_and(|ms| ms < AT_ONCE_MS);
-    was_up.then(|| {
-        Said::Suspicious(policy::not_logged_in(
-            format!("the brokers end each connection at once, as those do that want a login: {brief}"),
-            "set kafka.properties.\"sasl.mechanism\" and the login, or name a listener that asks for none in \
-             kafka.bootstrap_servers; then restart the relay",
-        ))
-    })
+    was_up.then(|| Said::Perhaps(Expectation::Login { encrypted }, wants_login(brief)))
 }
 
 /// For how long a connection was in a state before it ended.
@@ -152,6 +144,14 @@ fn wants_tls(brief: &str, protocol: &str) -> Fault {
     )
 }
 
+fn wants_login(brief: &str) -> Fault {
+    policy::not_logged_in(
+        format!("the brokers end each connection at once, as those do that want a login: {brief}"),
+        "set kafka.properties.\"sasl.mechanism\" and the login, or name a listener that asks for none in \
+         kafka.bootstrap_servers; then restart the relay",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,13 +163,14 @@ mod tests {
                       not be verified (after 3ms in state SSL_HANDSHAKE)";
         assert_eq!(refused_certificate(reason), Some("[::1]:9093"));
         assert_eq!(refused_certificate("ssl://a:1/2: Disconnected"), None);
+        assert_eq!(address("127.0.0.1:9092/1: Disconnected"), Some("127.0.0.1:9092"));
         assert!(!brief(reason).contains("after 3ms"));
     }
 
     #[test]
     fn what_only_one_side_encrypts_is_said_with_the_value_to_set() {
         let hint = |reason, protocol| match said(Some(Code::BrokerTransportFailure), reason, protocol) {
-            Said::Suspicious(fault) | Said::PerhapsPlain(fault) => fault.hint,
+            Said::Perhaps(_, fault) => fault.hint,
             other => panic!("{other:?}"),
         };
         let plain =
@@ -198,7 +199,10 @@ mod tests {
             let reason = format!("a:1/1: Disconnected: SSL connection closed by peer (after {ms}ms in state UP)");
             said(Some(Code::BrokerTransportFailure), &reason, protocol)
         };
-        assert!(matches!(ended(3, "ssl"), Said::Suspicious(fault) if fault.hint.contains("sasl.mechanism")));
+        let login = Expectation::Login { encrypted: true };
+        assert!(
+            matches!(ended(3, "ssl"), Said::Perhaps(what, fault) if what == login && fault.hint.contains("sasl.mechanism"))
+        );
         assert_eq!(ended(600_000, "ssl"), Said::Trouble);
         assert_eq!(ended(3, "sasl_ssl"), Said::Trouble);
     }

@@ -8,7 +8,7 @@ mod connection;
 mod credentials;
 mod delivery;
 mod dial;
-mod in_the_clear;
+mod expectation;
 mod introduction;
 mod murmur2;
 mod outlet;

@@ -12,7 +12,6 @@ use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::config::KafkaSettings;
 use crate::kafka::certificate;
-use crate::kafka::in_the_clear;
 use crate::kafka::reports::{Brokers, Callbacks, Reports};
 
 const TOPICS_WAITING_MAX: usize = 64;
@@ -64,6 +63,7 @@ impl Questions {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.settle_doubt();
             self.look_after_brokers();
         }
     }
@@ -117,16 +117,21 @@ impl Questions {
         }
     }
 
-    /// Says of a certificate that was refused what is wrong with it, and of a broker that takes no TLS that it takes none.
+    /// Asks a broker that may expect something else than it gets. One of several may hold records back.
+    fn settle_doubt(&self) {
+        if let Some(doubt) = self.reports.take_doubt()
+            && doubt.expectation.is_of(&doubt.address)
+            && !self.is_stopping()
+        {
+            self.reports.refused(doubt.fault);
+        }
+    }
+
+    /// Says of a certificate that was refused what is wrong with it.
     fn explain(&self) {
         let address = self.reports.take_refused_certificate();
         if let Some(fault) = address.and_then(|address| certificate::fault(&address, &self.kafka)) {
             self.reports.explain(fault);
-        }
-        if let Some((address, fault)) = self.reports.take_perhaps_plain()
-            && in_the_clear::is_spoken_by(&address)
-        {
-            self.reports.refused(fault);
         }
     }
 

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::clock;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::connection::{self, Said};
+use crate::kafka::expectation::Expectation;
 use crate::kafka::policy;
 use crate::kafka::properties::LOG_TARGET;
 use crate::kafka::token::Tokens;
@@ -74,6 +75,14 @@ pub(super) enum Brokers {
     Down(Fault),
 }
 
+/// A broker at `address` may expect something else than it gets; then this is the fault.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) address: String,
+    pub(super) expectation: Expectation,
+    pub(super) fault: Fault,
+}
+
 /// Shared by the poll thread, where callbacks run, and the loop, which takes what they left.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
@@ -85,8 +94,8 @@ pub(super) struct Reports {
     no_token: Mutex<Option<Fault>>,
     /// A broker whose certificate was refused.
     refused_certificate: Mutex<Option<String>>,
-    /// A broker that may speak in the clear only, and the fault that this would be.
-    perhaps_plain: Mutex<Option<(String, Fault)>>,
+    /// A broker that may expect something else than it gets.
+    doubt: Mutex<Option<Doubt>>,
     /// Why a broker and the relay did not trust each other, the last time.
     refusal: Mutex<Option<Fault>>,
     are_brokers_up: AtomicBool,
@@ -163,9 +172,9 @@ impl Reports {
         of(&self.refused_certificate).take()
     }
 
-    /// The broker that may speak in the clear only, once.
-    pub(super) fn take_perhaps_plain(&self) -> Option<(String, Fault)> {
-        of(&self.perhaps_plain).take()
+    /// What a broker may expect, once.
+    pub(super) fn take_doubt(&self) -> Option<Doubt> {
+        of(&self.doubt).take()
     }
 
     /// A better account of what is known already.
@@ -181,16 +190,16 @@ impl Reports {
         match said {
             Said::Other => {}
             Said::Trouble => drop(self.note_trouble(reason)),
-            Said::Suspicious(fault) => {
-                if self.note_trouble(reason) {
-                    self.refused(fault);
-                }
-            }
-            Said::PerhapsPlain(fault) => {
+            Said::Perhaps(expectation, fault) => {
                 if self.note_trouble(reason)
                     && let Some(address) = connection::address(reason)
                 {
-                    *of(&self.perhaps_plain) = Some((address.to_owned(), fault));
+                    let address = address.to_owned();
+                    *of(&self.doubt) = Some(Doubt {
+                        address,
+                        expectation,
+                        fault,
+                    });
                 }
             }
             Said::AllDown => self.brokers_lost(policy::unreachable(self.trouble().as_deref())),

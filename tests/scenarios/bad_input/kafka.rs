@@ -5,6 +5,7 @@ use outbox_relay_tests::proxy::Proxy;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::stack::free_port;
 use outbox_relay_tests::verifier::Outage;
+use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::Writer;
 
 #[test]
@@ -38,4 +39,23 @@ fn unreachable_brokers_are_waited_for_and_nothing_is_confirmed_meanwhile() -> Ou
     relay.wait_for_phase("streaming")?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.duplicates == 0, || report.to_string())
+}
+
+/// A broker that is being killed, or a proxy with nobody behind it, ends connections just as one does that wants TLS.
+#[test]
+fn whoever_hangs_up_on_everybody_is_unreachable_and_nobody_is_told_to_speak_otherwise() -> Outcome {
+    let mut scenario = Setup::new("hangs_up").start()?;
+    let nobody = format!("127.0.0.1:{}", free_port()?).parse()?;
+    let door = Proxy::open(free_port()?, nobody, Vec::new())?;
+    let address = format!("127.0.0.1:{}", door.port());
+    scenario.settings.set("kafka.bootstrap_servers", address);
+    let mut relay = scenario.relay()?;
+    wait_for("ten connections to be ended", || match door.clients_met() {
+        10.. => Ok(()),
+        met => Err(format!("{met}")),
+    })?;
+    let readiness = relay.wait_for_fault("kafka_unreachable")?;
+    ensure(readiness.phase() == "connecting", || readiness.body.clone())?;
+    let log = relay.log();
+    ensure(!log.contains("kafka_tls_failed"), || log.clone())
 }
