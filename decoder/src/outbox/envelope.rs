@@ -41,6 +41,8 @@ pub struct Envelope<'a> {
     pub position: Position,
     /// When its transaction committed.
     pub committed_at: Timestamp,
+    /// Which of the decoder's tables the row is from.
+    pub outbox: u16,
     /// Header `id`.
     pub idempotency_key: IdempotencyKey<'a>,
     /// Where the record goes.

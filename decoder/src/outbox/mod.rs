@@ -52,7 +52,11 @@ pub enum RowError {
 
 impl OutboxDecoder {
     /// `system_identifier` is the database cluster's: part of the keys of rows that have no id of their own.
+    ///
+    /// # Panics
+    /// With more than 65,535 tables.
     pub fn new(tables: Vec<OutboxTable>, system_identifier: u64) -> Self {
+        assert!(u16::try_from(tables.len()).is_ok(), "too many outbox tables");
         Self {
             tables,
             system_identifier,
@@ -84,15 +88,13 @@ impl OutboxDecoder {
         } else {
             relation.schema
         };
-        let table = self
-            .tables
-            .iter()
-            .find(|table| table.schema == schema && table.table == relation.table);
+        let mut tables = (0..).zip(&self.tables);
+        let table = tables.find(|(_, table)| table.schema == schema && table.table == relation.table);
         let route = match table {
             None => Route::Refused(MappingError::UnmappedTable {
                 table: format!("{schema}.{}", relation.table),
             }),
-            Some(table) => match Plan::new(table, relation, &self.domains)? {
+            Some((outbox, table)) => match Plan::new(outbox, table, relation, &self.domains)? {
                 Ok(plan) => Route::Mapped(Box::new(plan)),
                 Err(refusal) => Route::Refused(refusal),
             },

@@ -79,6 +79,7 @@ type Row<'a> = [Column<'a>; PARTS.len()];
 
 #[derive(Debug)]
 pub(super) struct Plan {
+    outbox: u16,
     table: OutboxTable,
     qualified: String,
     /// For each column, the parts it plays, as bits.
@@ -94,6 +95,7 @@ impl Plan {
     /// # Errors
     /// The outer one: the description cannot be read. The inner one: it lacks a column that is needed.
     pub(super) fn new(
+        outbox: u16,
         table: &OutboxTable,
         relation: &RelationBody<'_>,
         domains: &HashMap<u32, u32>,
@@ -125,6 +127,7 @@ impl Plan {
         }
         let has_id = table.columns.id.is_some();
         Ok(Ok(Self {
+            outbox,
             table: table.clone(),
             qualified,
             masks,
@@ -150,6 +153,7 @@ impl Plan {
         Ok(Envelope {
             position,
             committed_at,
+            outbox: plan.outbox,
             idempotency_key,
             topic: plan.topic(),
             key: plan.text(&row, Part::AggregateId)?,

@@ -22,13 +22,8 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     let (health, heartbeat) = (Health::default(), Heartbeat::default());
     show_limits(&metrics, &settings);
 
-    let delivery = Delivery::start(
-        &settings.kafka,
-        &settings.pipeline,
-        Arc::clone(&metrics),
-        health.clone(),
-    )
-    .map_err(|error| Failure::not_accepted_by_kafka(&error))?;
+    let delivery = Delivery::start(&settings, Arc::clone(&metrics), health.clone())
+        .map_err(|error| Failure::not_accepted_by_kafka(&error))?;
     let admin = Admin {
         health: health.clone(),
         heartbeat: heartbeat.clone(),

@@ -54,6 +54,12 @@ const PORT: Kind = Whole {
     min: 1,
     max: 65_535,
 };
+const RETRY_POLICY: Kind = Choice(&["fixed", "exponential", "equal_jitter", "full_jitter"]);
+const ATTEMPTS: Kind = Whole {
+    unit: "",
+    min: 1,
+    max: 1_000_000,
+};
 const KIB: u64 = 1024;
 const GIB: u64 = KIB * KIB * KIB;
 
@@ -138,6 +144,18 @@ pub static KEYS: &[Key] = &[
     row("postgres.reconnect_backoff_max_ms", ms(1, HOUR), Value("30000"),
         "The longest wait between two attempts to connect."),
 
+    row("retry.policy", RETRY_POLICY, Value("equal_jitter"),
+        "How waits grow before what the brokers refused is tried again.")
+            .note("fixed: not at all; exponential: they double; equal_jitter: one half of that is left to chance; \
+                   full_jitter: all of it."),
+    row("retry.initial_ms", ms(1, HOUR), Value("100"),
+        "The first wait."),
+    row("retry.max_ms", ms(1, HOUR), Value("30000"),
+        "The longest wait."),
+    row("retry.attempts", ATTEMPTS, Value("3"),
+        "After so many refusals a record that is refused alone halts the line as one that can never be accepted.")
+            .note("It is tried again all the same, every max_ms, and so is for ever whatever is not the record's own fault."),
+
     row("outbox.*.schema", Identifier, Value("public"),
         "Schema of the outbox table."),
     row("outbox.*.table", Identifier, Value("outbox"),
@@ -164,6 +182,33 @@ pub static KEYS: &[Key] = &[
         "Topic of a row; {aggregate_type}, {schema} and {table} are filled in."),
     row("outbox.*.metadata_headers", List, Value("traceparent,tracestate"),
         "Members of the metadata column that become headers."),
+    row("outbox.*.retry.policy", RETRY_POLICY, Unset,
+        "Instead of retry.policy, for this outbox.")
+            .examples(&["full_jitter"]),
+    row("outbox.*.retry.initial_ms", ms(1, HOUR), Unset,
+        "Instead of retry.initial_ms, for this outbox.")
+            .examples(&["500"]),
+    row("outbox.*.retry.max_ms", ms(1, HOUR), Unset,
+        "Instead of retry.max_ms, for this outbox.")
+            .examples(&["60000"]),
+    row("outbox.*.retry.attempts", ATTEMPTS, Unset,
+        "Instead of retry.attempts, for this outbox.")
+            .examples(&["10"]),
+    row("outbox.*.retry_rules.*.event_types", List, Unset,
+        "Event types that are tried again otherwise than the rest of the outbox.")
+            .examples(&["order_paid,order_refunded"]),
+    row("outbox.*.retry_rules.*.policy", RETRY_POLICY, Unset,
+        "Instead of retry.policy, for these event types.")
+            .examples(&["full_jitter"]),
+    row("outbox.*.retry_rules.*.initial_ms", ms(1, HOUR), Unset,
+        "Instead of retry.initial_ms, for these event types.")
+            .examples(&["500"]),
+    row("outbox.*.retry_rules.*.max_ms", ms(1, HOUR), Unset,
+        "Instead of retry.max_ms, for these event types.")
+            .examples(&["60000"]),
+    row("outbox.*.retry_rules.*.attempts", ATTEMPTS, Unset,
+        "Instead of retry.attempts, for these event types.")
+            .examples(&["10"]),
 
     row("kafka.bootstrap_servers", List, Required,
         "Brokers to ask first, each as host:port.")
@@ -176,10 +221,6 @@ pub static KEYS: &[Key] = &[
     row("kafka.oauth_token_command", List, Unset,
         "Program and arguments that print such a token; run, without a shell, before the one in use ends.")
             .examples(&["/usr/local/bin/kafka-token,--region,eu-central-1"]),
-    row("kafka.retry_backoff_ms", ms(1, HOUR), Value("1000"),
-        "First wait before a stopped line is tried again; it doubles, with jitter, up to the maximum."),
-    row("kafka.retry_backoff_max_ms", ms(1, HOUR), Value("30000"),
-        "The longest wait before a stopped line is tried again."),
     row("kafka.properties.*", Property, Unset,
         "A librdkafka property, handed through unless it would break a promise.")
             .examples(&["security.protocol=sasl_ssl", "ssl.ca.location=/etc/ssl/private-ca.pem", "ssl.certificate.location=/run/secrets/relay.crt", "ssl.key.location=/run/secrets/relay.key",

@@ -40,8 +40,8 @@ pub use reader::Effective;
 pub use secret::SecretError;
 pub use settings::{
     AdminSettings, ChannelBindingMode, Host, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
-    PipelineSettings, PostgresSettings, RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings,
-    TlsVersion, TokenSource,
+    PipelineSettings, PostgresSettings, RetryRule, RetrySettings, RoleSettings, Secret, Settings, TargetSession,
+    TlsMode, TlsSettings, TlsVersion, TokenSource,
 };
 
 /// Everything a configuration is made of.

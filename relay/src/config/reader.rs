@@ -221,7 +221,8 @@ mod tests {
     fn every_key_of_the_table_is_read_in_its_order() {
         let secret = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(secret.path(), "x").expect("written");
-        let trial = Trial::minimal().flag("kafka.properties.linger.ms=0").flag(&format!(
+        let trial = Trial::minimal().flag("outbox.default.retry_rules.money.event_types=paid");
+        let trial = trial.flag("kafka.properties.linger.ms=0").flag(&format!(
             "kafka.property_files.ssl.key.password={}",
             secret.path().display()
         ));
@@ -231,6 +232,7 @@ mod tests {
             let path = key
                 .path
                 .replace("outbox.*", "outbox.default")
+                .replace("retry_rules.*", "retry_rules.money")
                 .replace("properties.*", "properties.linger.ms");
             path.replace("property_files.*", "property_files.ssl.key.password")
         });

@@ -11,11 +11,15 @@ use std::path::PathBuf;
 use outbox_decoder::{Columns, TopicTemplate};
 use secrecy::SecretString;
 
+use crate::backoff::Schedule;
+
 /// Everything the relay was told, from file, environment and flags together.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where the outbox is.
     pub postgres: PostgresSettings,
+    /// How what the brokers refused is tried again, where an outbox says nothing else.
+    pub retry: RetrySettings,
     /// The outbox tables, by the name that the configuration gives them.
     pub outbox: BTreeMap<String, OutboxSettings>,
     /// Where the records go.
@@ -176,6 +180,40 @@ pub struct OutboxSettings {
     pub topic: TopicTemplate,
     /// Members of the metadata column that become headers.
     pub metadata_headers: Vec<String>,
+    /// How its records are tried again.
+    pub retry: RetrySettings,
+    /// What holds instead for some event types; each is in one rule at the most.
+    pub retry_rules: Vec<RetryRule>,
+}
+
+impl OutboxSettings {
+    /// How records of an event type are tried again.
+    pub fn retry_of(&self, event_type: Option<&str>) -> RetrySettings {
+        let is_for = |rule: &&RetryRule| event_type.is_some_and(|name| rule.event_types.iter().any(|one| one == name));
+        self.retry_rules
+            .iter()
+            .find(is_for)
+            .map_or(self.retry, |rule| rule.retry)
+    }
+}
+
+/// How what has failed is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetrySettings {
+    /// The waits between attempts.
+    pub schedule: Schedule,
+    /// After so many refusals of one record alone it counts as one that can never be accepted. Nothing else is ever
+    /// given up.
+    pub attempts: u32,
+}
+
+/// How some event types of an outbox are tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryRule {
+    /// The event types.
+    pub event_types: Vec<String>,
+    /// What holds for them.
+    pub retry: RetrySettings,
 }
 
 /// The brokers and the producer.
@@ -192,10 +230,6 @@ pub struct KafkaSettings {
     pub secret_properties: BTreeMap<String, Secret>,
     /// Where the token of an OAUTHBEARER login comes from.
     pub token_source: Option<TokenSource>,
-    /// Wait before a stopped line is tried again; doubles, with jitter, up to the maximum.
-    pub retry_backoff_ms: u64,
-    /// The longest wait before a stopped line is tried again.
-    pub retry_backoff_max_ms: u64,
 }
 
 /// Where a token comes from, each time that one is needed.

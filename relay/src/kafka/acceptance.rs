@@ -11,7 +11,7 @@ use crate::kafka::start_error::StartError;
 ///
 /// # Errors
 /// What a relay with these settings would be told at its start.
-pub fn accept(kafka: &KafkaSettings, pipeline: &PipelineSettings) -> Result<(), StartError> {
+pub(crate) fn accept(kafka: &KafkaSettings, pipeline: &PipelineSettings) -> Result<(), StartError> {
     let mut config = client_config(kafka, pipeline, Batching::Full)?;
     config.remove("bootstrap.servers");
     let made = config.create::<BaseProducer>();

@@ -83,8 +83,6 @@ mod tests {
             properties: BTreeMap::from([("ssl.ca.location".to_owned(), ca.display().to_string())]),
             secret_properties: BTreeMap::from([("sasl.password".to_owned(), Secret::File(secret.clone()))]),
             token_source: None,
-            retry_backoff_ms: 1,
-            retry_backoff_max_ms: 1,
         };
         let mut before = Credentials::of(&kafka);
         assert_eq!(before, Credentials::of(&kafka));

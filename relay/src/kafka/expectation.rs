@@ -74,7 +74,7 @@ fn speaks_tls(address: &str) -> bool {
     match shake_hands(address) {
         Ok(_) => true,
         Err(Some(HandshakeError::Failure(failed))) => failed.error().ssl_error().is_some_and(|stack| {
-            let mut reasons = stack.errors().iter().filter_map(|error| error.reason());
+            let mut reasons = stack.errors().iter().filter_map(openssl::error::Error::reason);
             reasons.any(|reason| reason.contains("alert"))
         }),
         Err(_) => false,

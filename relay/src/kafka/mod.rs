@@ -13,6 +13,7 @@ mod introduction;
 mod murmur2;
 mod outlet;
 mod policy;
+mod produce;
 mod producer;
 mod properties;
 mod questions;
@@ -22,6 +23,6 @@ mod stall;
 mod start_error;
 mod token;
 
-pub use acceptance::accept;
-pub use delivery::{Delivery, Refusal};
-pub use start_error::StartError;
+pub(crate) use acceptance::accept;
+pub(crate) use delivery::Delivery;
+pub(crate) use start_error::StartError;

@@ -2,27 +2,21 @@
 //! to a partition in which the broker does not know this producer yet.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 use outbox_decoder::{Envelope, Text, TopicName};
 use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::config::{KafkaSettings, PipelineSettings};
-use crate::kafka::credentials::Credentials;
 use crate::kafka::introduction::{Introductions, Verdict};
-use crate::kafka::producer::{NotTaken, Producer};
-use crate::kafka::properties::{Batching, client_config};
-use crate::kafka::reports::{Failed, Reports};
-use crate::kafka::start_error::StartError;
+use crate::kafka::produce::{NotTaken, Produce};
+use crate::kafka::properties::Batching;
+use crate::kafka::reports::Failed;
 use crate::pipeline::Ticket;
 use crate::telemetry::Metrics;
 
-pub(super) struct Outlet {
-    producer: Producer,
-    /// What it was made from.
-    credentials: Credentials,
+pub(super) struct Outlet<P> {
+    producer: P,
     batching: Batching,
     introductions: Introductions,
     /// What failed before, each with its topic.
@@ -32,29 +26,21 @@ pub(super) struct Outlet {
     refused: Option<RDKafkaErrorCode>,
 }
 
-impl Outlet {
-    pub(super) fn open(
-        kafka: &KafkaSettings,
-        limits: &PipelineSettings,
-        batching: Batching,
-        reports: &Arc<Reports>,
-        now: Instant,
-    ) -> Result<Self, StartError> {
-        // First: what changes while they are read counts as changed.
-        let credentials = Credentials::of(kafka);
-        let config = client_config(kafka, limits, batching)?;
-        let producer = Producer::start(&config, kafka, Arc::clone(reports));
-        let producer = producer.map_err(|error| StartError::refused(&error, kafka))?;
-        let (introductions, again) = (Introductions::new(now), VecDeque::new());
-        Ok(Self {
+impl<P: Produce> Outlet<P> {
+    /// Nobody knows the producer yet.
+    pub(super) fn of(producer: P, batching: Batching, now: Instant) -> Self {
+        Self {
             producer,
-            credentials,
             batching,
-            introductions,
-            again,
+            introductions: Introductions::new(now),
+            again: VecDeque::new(),
             is_fatal: false,
             refused: None,
-        })
+        }
+    }
+
+    pub(super) const fn producer(&self) -> &P {
+        &self.producer
     }
 
     /// Takes over what failed in the producer before this one, in the ledger's order.
@@ -74,11 +60,6 @@ impl Outlet {
     /// Nothing more can be sent through it.
     pub(super) const fn is_fatal(&self) -> bool {
         self.is_fatal
-    }
-
-    /// A producer that is made now would be made from other files.
-    pub(super) fn is_outdated(&self, kafka: &KafkaSettings) -> bool {
-        self.credentials != Credentials::of(kafka)
     }
 
     /// A producer reported an error. It may have been the one before this: reports outlive their producer.
@@ -111,9 +92,8 @@ impl Outlet {
             if verdict == Verdict::Wait || self.is_fatal {
                 return;
             }
-            let sent = self
-                .producer
-                .send_again(failed.ticket, &failed.record, failed.timestamp_ms);
+            let timestamp_ms = failed.kept.map(|kept| kept.timestamp_ms);
+            let sent = self.producer.send_again(failed.ticket, &failed.record, timestamp_ms);
             let Some((topic, failed)) = self.again.pop_front() else {
                 return;
             };
@@ -170,7 +150,7 @@ impl Outlet {
     }
 
     /// Gives everything up: what is under way comes back as failed reports, what was not handed on yet comes back here.
-    pub(super) fn close(self) -> Closed {
+    pub(super) fn close(self) -> Closed<P> {
         self.producer.purge();
         let refused = self
             .refused
@@ -193,9 +173,9 @@ impl Outlet {
 }
 
 /// What is left of an outlet.
-pub(super) struct Closed {
+pub(super) struct Closed<P> {
     /// To be kept until its last report has come.
-    pub(super) producer: Producer,
+    pub(super) producer: P,
     pub(super) batching: Batching,
     /// What had not been handed to the producer again.
     pub(super) unsent: Vec<Failed>,

@@ -12,20 +12,26 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::config::KafkaSettings;
+use crate::config::{KafkaSettings, PipelineSettings};
+use crate::kafka::credentials::Credentials;
+use crate::kafka::produce::{NotTaken, Produce, Producers};
+use crate::kafka::properties::{Batching, client_config};
 use crate::kafka::questions::Questions;
 use crate::kafka::reports::{Callbacks, Reports};
+use crate::kafka::start_error::StartError;
 use crate::kafka::token::Tokens;
 use crate::pipeline::Ticket;
 
 const POLL_MS: u64 = 100;
 
 /// A producer. When it is dropped its threads end by themselves, and the last of them purges what it still holds.
-pub(super) struct Producer {
+pub(crate) struct Producer {
     /// Dropping the last reference flushes for up to half a second, which the loop must not wait for: the threads keep
     /// theirs until they are told to end, and that is after this field is dropped, because fields go in this order.
     client: Arc<BaseProducer<Callbacks>>,
     to_count: SyncSender<TopicName>,
+    /// What it was made from.
+    credentials: Credentials,
     _threads: Threads,
 }
 
@@ -38,21 +44,40 @@ impl Drop for Threads {
     }
 }
 
-/// Why librdkafka did not take a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum NotTaken {
-    /// Its queue is full.
-    Full,
-    /// The producer is beyond repair; its records come back as failed.
-    Fatal,
-    /// This record, for this reason.
-    Record(RDKafkaErrorCode),
+/// Makes librdkafka's producers.
+#[derive(Debug)]
+pub(crate) struct Librdkafka {
+    kafka: KafkaSettings,
+    limits: PipelineSettings,
+}
+
+impl Librdkafka {
+    pub(super) const fn new(kafka: KafkaSettings, limits: PipelineSettings) -> Self {
+        Self { kafka, limits }
+    }
+}
+
+impl Producers for Librdkafka {
+    type Producer = Producer;
+
+    fn open(&self, batching: Batching, reports: &Arc<Reports>) -> Result<Producer, StartError> {
+        // First: what changes while they are read counts as changed.
+        let credentials = Credentials::of(&self.kafka);
+        let config = client_config(&self.kafka, &self.limits, batching)?;
+        let producer = Producer::start(&config, &self.kafka, credentials, Arc::clone(reports));
+        producer.map_err(|error| StartError::refused(&error, &self.kafka))
+    }
+
+    fn is_outdated(&self, producer: &Producer) -> bool {
+        producer.credentials != Credentials::of(&self.kafka)
+    }
 }
 
 impl Producer {
-    pub(super) fn start(
+    fn start(
         config: &ClientConfig,
         kafka: &KafkaSettings,
+        credentials: Credentials,
         reports: Arc<Reports>,
     ) -> Result<Self, KafkaError> {
         let tokens = kafka.token_source.clone().map(|source| Arc::new(Tokens::of(source)));
@@ -80,11 +105,14 @@ impl Producer {
         Ok(Self {
             client,
             to_count,
+            credentials,
             _threads: threads,
         })
     }
+}
 
-    pub(super) fn send(&self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
+impl Produce for Producer {
+    fn send(&self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), NotTaken> {
         let mut headers = Some(OwnedHeaders::new_with_capacity(envelope.header_count()));
         envelope.for_each_header(|key, value| {
             headers = headers.take().map(|headers| {
@@ -102,13 +130,7 @@ impl Producer {
         self.client.send(record).map_err(|(error, _)| not_taken(&error))
     }
 
-    /// Sends a record that failed or was purged, as it was.
-    pub(super) fn send_again(
-        &self,
-        ticket: Ticket,
-        message: &OwnedMessage,
-        timestamp_ms: Option<i64>,
-    ) -> Result<(), NotTaken> {
+    fn send_again(&self, ticket: Ticket, message: &OwnedMessage, timestamp_ms: Option<i64>) -> Result<(), NotTaken> {
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(message.topic(), opaque(ticket));
         record.headers = message.headers().cloned();
         record.key = message.key();
@@ -117,19 +139,16 @@ impl Producer {
         self.client.send(record).map_err(|(error, _)| not_taken(&error))
     }
 
-    /// Asks the brokers how many partitions a topic has; the answer is a report. Without one, ask again.
-    pub(super) fn count_partitions(&self, topic: TopicName) {
+    fn count_partitions(&self, topic: TopicName) {
         // When the queue is full, asking again later is what happens anyway.
         let _ = self.to_count.try_send(topic);
     }
 
-    /// Why the producer is beyond repair.
-    pub(super) fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
+    fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         self.client.client().fatal_error().map(|(code, _)| code)
     }
 
-    /// Gives up everything that is queued or in flight: each record comes back as a failed report.
-    pub(super) fn purge(&self) {
+    fn purge(&self) {
         self.client.purge(PurgeConfig::default().queue().inflight());
     }
 }

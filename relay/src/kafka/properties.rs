@@ -8,7 +8,7 @@ use crate::config::{KafkaSettings, PipelineSettings, SecretError};
 
 /// Whether records may share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Batching {
+pub(crate) enum Batching {
     /// As many as fit: the normal way.
     Full,
     /// One record a batch: a broker's refusal then speaks of that record alone.
@@ -106,8 +106,6 @@ mod tests {
                 .collect(),
             secret_properties: std::collections::BTreeMap::new(),
             token_source: None,
-            retry_backoff_ms: 1,
-            retry_backoff_max_ms: 1,
         }
     }
 

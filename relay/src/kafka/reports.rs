@@ -21,27 +21,29 @@ use crate::kafka::expectation::Expectation;
 use crate::kafka::policy;
 use crate::kafka::properties::LOG_TARGET;
 use crate::kafka::token::Tokens;
-use crate::pipeline::Ticket;
+use crate::pipeline::{Kept, Ticket};
 
 /// A record that was not delivered, with all that is needed to send it again.
 #[derive(Debug)]
-pub(super) struct Failed {
-    pub(super) ticket: Ticket,
-    pub(super) code: RDKafkaErrorCode,
-    pub(super) record: OwnedMessage,
-    /// The record's own; a failed report does not carry it, the ledger does.
-    pub(super) timestamp_ms: Option<i64>,
+pub(crate) struct Failed {
+    pub(crate) ticket: Ticket,
+    pub(crate) code: RDKafkaErrorCode,
+    pub(crate) record: OwnedMessage,
+    /// From the ledger, once every record has come back.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl Failed {
+    /// The text of a header.
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        let value = self.record.headers()?.iter().find(|header| header.key == name)?.value?;
+        Some(String::from_utf8_lossy(value).into_owned())
+    }
+
     /// Names the record without its content.
     pub(super) fn describe(&self) -> String {
-        let header = |name| {
-            let value = self.record.headers()?.iter().find(|header| header.key == name)?.value?;
-            Some(String::from_utf8_lossy(value).into_owned())
-        };
-        let id = header("id").unwrap_or_default();
-        let position = header("position").unwrap_or_default();
+        let id = self.header("id").unwrap_or_default();
+        let position = self.header("position").unwrap_or_default();
         let bytes = self.record.payload().map_or(0, <[u8]>::len);
         format!(
             "event {id} (position {position}, {bytes} bytes) for topic {}",
@@ -85,7 +87,7 @@ pub(super) struct Doubt {
 
 /// Shared by the poll thread, where callbacks run, and the loop, which takes what they left.
 #[derive(Debug, Default)]
-pub(super) struct Reports {
+pub(crate) struct Reports {
     taken: Mutex<Taken>,
     brokers: Mutex<Brokers>,
     /// What librdkafka said last of a connection to a broker.
@@ -134,7 +136,7 @@ impl Reports {
         self.are_brokers_up.load(Ordering::Acquire)
     }
 
-    pub(super) fn brokers_answered(&self) {
+    pub(crate) fn brokers_answered(&self) {
         self.set_brokers(Brokers::Up);
     }
 
@@ -258,7 +260,33 @@ impl Reports {
         self.notify.notify_one();
     }
 
-    pub(super) fn counted(&self, topic: TopicName, partitions: usize) {
+    /// The brokers have a record.
+    pub(crate) fn acknowledged(&self, ticket: Ticket) {
+        let at = clock::now();
+        if !self.are_brokers_up() {
+            self.brokers_answered();
+        }
+        self.push(|taken| taken.acknowledged.push((ticket, at)));
+    }
+
+    /// A record comes back.
+    pub(crate) fn failed(&self, ticket: Ticket, code: RDKafkaErrorCode, record: OwnedMessage) {
+        self.push(|taken| {
+            taken.failed.push(Failed {
+                ticket,
+                code,
+                record,
+                kept: None,
+            });
+        });
+    }
+
+    /// The producer has said that something is wrong with it.
+    pub(crate) fn erred(&self) {
+        self.push(|taken| taken.has_erred = true);
+    }
+
+    pub(crate) fn counted(&self, topic: TopicName, partitions: usize) {
         self.push(|taken| taken.counted.push((topic, partitions)));
     }
 
@@ -314,7 +342,7 @@ impl ClientContext for Callbacks {
 
     fn error(&self, error: KafkaError, reason: &str) {
         // The event carries the reason of a fatal error, not that it is fatal: whoever takes this asks the producer.
-        self.reports.push(|taken| taken.has_erred = true);
+        self.reports.erred();
         self.said(error.rdkafka_error_code(), reason);
     }
 
@@ -343,24 +371,10 @@ impl ProducerContext for Callbacks {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
         let ticket = Ticket::from_u64(ticket as u64);
         match result {
-            Ok(_) => {
-                let at = clock::now();
-                if !self.reports.are_brokers_up() {
-                    self.reports.brokers_answered();
-                }
-                self.reports.push(|taken| taken.acknowledged.push((ticket, at)));
-            }
+            Ok(_) => self.reports.acknowledged(ticket),
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                let record = message.detach();
-                self.reports.push(|taken| {
-                    taken.failed.push(Failed {
-                        ticket,
-                        code,
-                        record,
-                        timestamp_ms: None,
-                    });
-                });
+                self.reports.failed(ticket, code, message.detach());
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::fault::{Fault, FaultCode};
 
 /// Why a producer cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// librdkafka does not accept the configuration.
     #[error("librdkafka does not accept the configuration: {0}")]
     Configuration(String),
@@ -62,8 +62,6 @@ mod tests {
             properties: BTreeMap::new(),
             secret_properties: [("linger.ms".to_owned(), Secret::Value("hunter2".into()))].into(),
             token_source: None,
-            retry_backoff_ms: 1,
-            retry_backoff_max_ms: 1,
         };
         let mut config = ClientConfig::new();
         let made: Result<rdkafka::producer::BaseProducer, _> = config.set("linger.ms", "hunter2").create();

@@ -10,7 +10,7 @@ use crate::pipeline::Progress;
 /// Decides when the server hears from the relay: soon after progress, often enough not to be given up, at once when it
 /// asks.
 #[derive(Debug)]
-pub struct Confirmation {
+pub(crate) struct Confirmation {
     interval: Duration,
     patience: Duration,
     sent: Progress,
@@ -19,7 +19,7 @@ pub struct Confirmation {
 
 impl Confirmation {
     /// `patience_ms` is `wal_sender_timeout`: a third of it is the longest silence.
-    pub fn new(interval_ms: u64, patience_ms: u64, now: Instant) -> Self {
+    pub(crate) fn new(interval_ms: u64, patience_ms: u64, now: Instant) -> Self {
         Self {
             interval: Duration::from_millis(interval_ms),
             patience: Duration::from_millis(patience_ms),
@@ -33,7 +33,13 @@ impl Confirmation {
 
     /// The status update to send now, if one is due. `heard_at` is when the server was last heard: after a long silence
     /// it is asked for an answer.
-    pub fn due(&mut self, progress: Progress, asked: bool, heard_at: Instant, now: Instant) -> Option<StatusUpdate> {
+    pub(crate) fn due(
+        &mut self,
+        progress: Progress,
+        asked: bool,
+        heard_at: Instant,
+        now: Instant,
+    ) -> Option<StatusUpdate> {
         let since = now.duration_since(self.sent_at);
         let has_progress = progress != self.sent && since >= self.interval;
         let is_silent = since >= self.patience / 3;
@@ -59,12 +65,12 @@ impl Confirmation {
     }
 
     /// What the server was last told.
-    pub const fn confirmed(&self) -> Lsn {
+    pub(crate) const fn confirmed(&self) -> Lsn {
         self.sent.flushed
     }
 
     /// The server is gone: it was asked and did not answer.
-    pub fn is_overdue(&self, heard_at: Instant, now: Instant) -> bool {
+    pub(crate) fn is_overdue(&self, heard_at: Instant, now: Instant) -> bool {
         now.duration_since(heard_at) > self.patience
     }
 }

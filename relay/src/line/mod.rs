@@ -28,8 +28,6 @@ use crate::pipeline::{Limits, Pipeline};
 use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
 
-pub use confirm::Confirmation;
-
 /// How often the line looks after what no event wakes it for.
 const TICK: Duration = Duration::from_millis(100);
 /// A standby asks for the slot this often.
@@ -37,7 +35,7 @@ const STANDBY_WAIT: Duration = Duration::from_secs(1);
 
 /// How a line ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing was ever taken from the slot.
     Untouched,
     /// Everything taken is acknowledged and confirmed: nothing repeats after a restart.
@@ -50,7 +48,7 @@ pub enum Outcome {
 }
 
 /// Everything that lives longer than one connection.
-pub struct Line {
+pub(crate) struct Line {
     settings: Arc<Settings>,
     metrics: Arc<Metrics>,
     health: Health,
@@ -70,7 +68,7 @@ pub struct Line {
 
 impl Line {
     /// A line that has not started.
-    pub fn new(
+    pub(crate) fn new(
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
         health: Health,
@@ -79,7 +77,7 @@ impl Line {
         delivery: Delivery,
     ) -> Self {
         let postgres = &settings.postgres;
-        let backoff = Backoff::new(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
+        let backoff = Backoff::jittered(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
         Self {
             settings,
             metrics,
@@ -97,7 +95,7 @@ impl Line {
     }
 
     /// Runs until it is told to stop.
-    pub async fn run(mut self) -> Outcome {
+    pub(crate) async fn run(mut self) -> Outcome {
         loop {
             let Some(session) = self.connect().await else {
                 return self.undrained();

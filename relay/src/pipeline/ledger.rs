@@ -37,14 +37,26 @@ pub struct Limits {
 /// this many times [`Limits::in_flight_records_max`] of them.
 const WINDOW_FACTOR: usize = 2;
 
+/// What a failed delivery report does not bring back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// The record's timestamp.
+    pub timestamp_ms: i64,
+    /// Which of the decoder's tables its row is from.
+    pub outbox: u16,
+}
+
 /// One record between the oldest unacknowledged one and the newest.
 #[derive(Debug)]
 struct Entry {
     commit: u64,
     timestamp_ms: i64,
     bytes: u32,
+    outbox: u16,
     acknowledged: bool,
 }
+
+const _: () = assert!(size_of::<Entry>() == 24, "the window of the ledger is made of these");
 
 /// One transaction whose records are not all acknowledged, or whose end is still to come.
 #[derive(Debug)]
@@ -120,7 +132,7 @@ impl Ledger {
     }
 
     /// Enters a record that was handed to the producer. Only rows that were not taken before, in their order.
-    pub fn take(&mut self, position: Position, committed_at: Timestamp, timestamp_ms: i64, bytes: usize) -> Ticket {
+    pub fn take(&mut self, position: Position, committed_at: Timestamp, kept: Kept, bytes: usize) -> Ticket {
         assert!(!self.has_taken(position), "{position:?} was taken twice");
         let is_open = self.commits.back().is_some_and(|commit| commit.end_lsn.is_none());
         if is_open {
@@ -146,7 +158,8 @@ impl Ledger {
         }
         self.entries.push_back(Entry {
             commit,
-            timestamp_ms,
+            timestamp_ms: kept.timestamp_ms,
+            outbox: kept.outbox,
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
             acknowledged: false,
         });
@@ -255,10 +268,13 @@ impl Ledger {
         self.in_flight_bytes
     }
 
-    /// The record timestamp of a ticket in flight: a failed delivery report does not carry it.
-    pub fn timestamp_ms(&self, ticket: Ticket) -> Option<i64> {
+    /// What is known of a ticket in flight.
+    pub fn kept(&self, ticket: Ticket) -> Option<Kept> {
         let index = usize::try_from(ticket.0.checked_sub(self.first_ticket)?).ok()?;
-        self.entries.get(index).map(|entry| entry.timestamp_ms)
+        self.entries.get(index).map(|entry| Kept {
+            timestamp_ms: entry.timestamp_ms,
+            outbox: entry.outbox,
+        })
     }
 
     /// The tickets in flight, in order: what must be sent again when a producer is lost.

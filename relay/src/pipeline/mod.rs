@@ -13,7 +13,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use ledger::{Ledger, Limits, Ticket};
+pub use ledger::{Kept, Ledger, Limits, Ticket};
 pub use step::{Defect, DefectCause, Fed, SendError, Sink, Stop, Until};
 
 use outbox_decoder::outbox::{OutboxDecoder, RowError};
@@ -214,7 +214,11 @@ impl Pipeline {
                     RowError::Decode(error) => Halt::Broken(error),
                     RowError::Mapping(error) => defect(DefectCause::Mapping(error)),
                 })?;
-            let (bytes, timestamp_ms) = (record_bytes(&envelope), envelope.timestamp_ms());
+            let bytes = record_bytes(&envelope);
+            let kept = Kept {
+                timestamp_ms: envelope.timestamp_ms(),
+                outbox: envelope.outbox,
+            };
             if !self.ledger.has_room(bytes) {
                 return Err(Halt::Full);
             }
@@ -223,7 +227,7 @@ impl Pipeline {
                     SendError::Full => Halt::Full,
                     SendError::Refused(refusal) => defect(DefectCause::Refused(refusal)),
                 })?;
-            self.ledger.take(position, committed_at, timestamp_ms, bytes);
+            self.ledger.take(position, committed_at, kept, bytes);
             self.counts.received += 1;
         }
         transaction.next_ordinal = next_ordinal.checked_add(1).ok_or(DecodeError::OutOfPlace {

@@ -186,24 +186,18 @@ fn parts(outbox: &OutboxSettings) -> impl Iterator<Item = (&'static str, &String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outbox_decoder::Columns;
+    use crate::config::trial::Trial;
 
     fn compare(published: &[&str], mapped: &[&str]) -> Result<(), FaultCode> {
         let published = published
             .iter()
             .map(|table| (("public".to_owned(), (*table).to_owned()), Held::default()))
             .collect();
-        let outboxes: Vec<_> = mapped
-            .iter()
-            .map(|table| OutboxSettings {
-                schema: "public".to_owned(),
-                table: (*table).to_owned(),
-                columns: Columns::standard(),
-                topic: "x".parse().unwrap(),
-                metadata_headers: Vec::new(),
-            })
-            .collect();
-        compare_tables("p", &published, outboxes.iter()).map_err(|fault| fault.code)
+        let outboxes = mapped.iter().fold(Trial::minimal(), |trial, table| {
+            trial.flag(&format!("outbox.{table}.table={table}"))
+        });
+        let outboxes = outboxes.load().expect("no error").settings.outbox;
+        compare_tables("p", &published, outboxes.values()).map_err(|fault| fault.code)
     }
 
     #[test]

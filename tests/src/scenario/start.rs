@@ -86,8 +86,8 @@ impl Scenario {
         // Faults are what the scenarios are made of: short waits after them, or every scenario would take minutes.
         settings.set("postgres.reconnect_backoff_ms", 50);
         settings.set("postgres.reconnect_backoff_max_ms", 500);
-        settings.set("kafka.retry_backoff_ms", 50);
-        settings.set("kafka.retry_backoff_max_ms", 500);
+        settings.set("retry.initial_ms", 50);
+        settings.set("retry.max_ms", 500);
         settings.set("kafka.bootstrap_servers", self.servers.bootstrap_servers()?);
         settings.set("kafka.properties.\"security.protocol\"", "plaintext");
         settings.set("outbox.default.topic", topic);

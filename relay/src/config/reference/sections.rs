@@ -7,6 +7,10 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
         "The server, the login, the slot. libpq's connection strings and PG* variables are understood too.",
     ),
     (
+        "retry",
+        "How what the brokers refused is tried again. One line of the log a change of state, not one an attempt.",
+    ),
+    (
         "outbox.*",
         "One section for each outbox table; the name is yours: a-z, 0-9 and single underscores. Without any, there is \
          one called \"default\" with all the defaults below.",
@@ -14,6 +18,11 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
     (
         "outbox.*.columns",
         "Which column plays which part. \"\" says that the table has no such column.",
+    ),
+    ("outbox.*.retry", "Where this outbox differs from [retry]."),
+    (
+        "outbox.*.retry_rules.*",
+        "Where some event types differ from the rest of their outbox; the rule's name is yours.",
     ),
     ("kafka", "The brokers and the producer."),
     (

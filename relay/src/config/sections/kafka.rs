@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::errors::Fault;
 use crate::config::librdkafka;
-use crate::config::parse::{Parse, brokers, property, secret, secret_file, text, whole};
+use crate::config::parse::{Parse, brokers, property, secret, secret_file, text};
 use crate::config::properties::{self, FILES_PREFIX, PREFIX};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::KafkaSettings;
@@ -15,12 +15,6 @@ pub(super) fn read(reader: &mut Reader) -> Result<KafkaSettings, Noted> {
     let bootstrap_servers = reader.read("kafka.bootstrap_servers", brokers);
     let client_id = reader.read("kafka.client_id", text);
     let token_source = kafka_login::token_source(reader);
-    let retry_backoff_ms = reader.read("kafka.retry_backoff_ms", whole);
-    let retry_backoff_max_ms = reader.read("kafka.retry_backoff_max_ms", whole);
-    reader.at_most(
-        ("kafka.retry_backoff_ms", retry_backoff_ms),
-        ("kafka.retry_backoff_max_ms", retry_backoff_max_ms),
-    );
     let properties = values(reader, PREFIX, |name| !properties::is_secret(name), property);
     let given_secrets = values(reader, PREFIX, properties::is_secret, secret);
     let secret_files = values(reader, FILES_PREFIX, |_| true, secret_file);
@@ -38,8 +32,6 @@ pub(super) fn read(reader: &mut Reader) -> Result<KafkaSettings, Noted> {
         properties,
         secret_properties: given_secrets?.into_iter().chain(secret_files?).collect(),
         token_source: token_source?,
-        retry_backoff_ms: retry_backoff_ms?,
-        retry_backoff_max_ms: retry_backoff_max_ms?,
     })
 }
 
@@ -117,7 +109,6 @@ mod tests {
             (kafka.bootstrap_servers.as_str(), kafka.client_id.as_str()),
             ("b:9092", "outbox-relay")
         );
-        assert_eq!((kafka.retry_backoff_ms, kafka.retry_backoff_max_ms), (1_000, 30_000));
         assert_eq!(
             kafka.properties.into_iter().collect::<Vec<_>>(),
             [("security.protocol".to_owned(), "ssl".to_owned())]
@@ -176,11 +167,5 @@ mod tests {
             ],
             "{errors}"
         );
-    }
-
-    #[test]
-    fn a_first_wait_longer_than_the_longest_is_refused() {
-        let errors = Trial::minimal().flag("kafka.retry_backoff_ms=30001").errors();
-        assert!(errors.to_string().contains("30001 is more than 30000"), "{errors}");
     }
 }

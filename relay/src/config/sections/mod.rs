@@ -5,6 +5,7 @@ mod kafka_login;
 mod outbox;
 mod postgres;
 mod process;
+mod retry;
 mod tls;
 
 use super::reader::{Noted, Reader};
@@ -18,7 +19,8 @@ pub(super) fn admin(reader: &mut Reader) -> Result<AdminSettings, Noted> {
 /// All settings, unless an error was noted. Every section is read before the first `?`.
 pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
     let postgres = postgres::read(reader);
-    let outbox = outbox::read(reader);
+    let retry = retry::read(reader);
+    let outbox = outbox::read(reader, retry.as_ref().ok());
     let kafka = kafka::read(reader);
     let pipeline = process::pipeline(reader);
     let admin = process::admin(reader);
@@ -26,6 +28,7 @@ pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
     let roles = process::roles(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
     Ok(Settings {
         postgres: postgres?,
+        retry: retry?,
         outbox: outbox?,
         kafka: kafka?,
         pipeline: pipeline?,

@@ -10,18 +10,24 @@ use crate::config::errors::Fault;
 use crate::config::key::Key;
 use crate::config::parse::{choice, column, identifier, list, required_column, topic};
 use crate::config::reader::{Noted, Reader};
-use crate::config::settings::OutboxSettings;
+use crate::config::settings::{OutboxSettings, RetrySettings};
+
+use super::retry;
 
 /// The outbox there is when none is configured.
 const DEFAULT: &str = "default";
 
-pub(super) fn read(reader: &mut Reader) -> Result<BTreeMap<String, OutboxSettings>, Noted> {
+/// `retry` is what holds for all outboxes, if that could be read.
+pub(super) fn read(
+    reader: &mut Reader,
+    retry: Option<&RetrySettings>,
+) -> Result<BTreeMap<String, OutboxSettings>, Noted> {
     let names = names(reader);
     let mut outboxes = BTreeMap::new();
     let mut all_read = Ok(());
     for name in names {
         let outbox = if is_name(&name) {
-            outbox(reader, &name)
+            outbox(reader, &name, retry)
         } else {
             wrong_name(reader, &name)
         };
@@ -69,7 +75,7 @@ fn wrong_name(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> 
     Err(Noted)
 }
 
-fn outbox(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
+fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Result<OutboxSettings, Noted> {
     let schema = reader.read(&format!("outbox.{name}.schema"), identifier);
     let table = reader.read(&format!("outbox.{name}.table"), identifier);
     let preset = reader.read(&format!("outbox.{name}.preset"), choice);
@@ -78,12 +84,17 @@ fn outbox(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
     preset?;
+    let usual = *retry.ok_or(Noted)?;
+    let retry = retry::of_outbox(reader, name, usual);
+    let retry_rules = retry::rules(reader, name, *retry.as_ref().unwrap_or(&usual));
     Ok(OutboxSettings {
         schema: schema?,
         table: table?,
         columns: columns?,
         topic: topic?,
         metadata_headers: metadata_headers?,
+        retry: retry?,
+        retry_rules: retry_rules?,
     })
 }
 

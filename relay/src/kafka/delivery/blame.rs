@@ -17,8 +17,10 @@ const PROVEN_AFTER: Duration = Duration::from_secs(5);
 /// Something stopped the line; what has to happen until that is over.
 #[derive(Debug)]
 pub(super) struct Blame {
-    pub(super) fault: Fault,
+    fault: Fault,
     over: Over,
+    /// It may pass with the next attempt: nobody is told yet.
+    is_early: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +33,14 @@ enum Over {
 
 impl Blame {
     /// For what has failed, `newest` last; tried again at `retry_at`.
-    pub(super) fn new(fault: Fault, newest: Option<Ticket>, retry_at: Instant) -> Self {
+    pub(super) fn new(fault: Fault, newest: Option<Ticket>, retry_at: Instant, is_early: bool) -> Self {
         let over = newest.map_or(Over::At(retry_at + PROVEN_AFTER), Over::Acknowledged);
-        Self { fault, over }
+        Self { fault, over, is_early }
+    }
+
+    /// What people are told.
+    pub(super) fn told(&self) -> Option<&Fault> {
+        (!self.is_early).then_some(&self.fault)
     }
 
     /// Whether new records have to wait: the line is halted, not only the topic that stopped it.
@@ -63,17 +70,24 @@ pub(super) fn more_telling(known: Option<&Blame>, cause: Fault) -> Fault {
     }
 }
 
-/// What the brokers said first; the other reports of a stopped line are its consequences.
-pub(super) fn cause(failed: &[Failed], batching: Batching, fatal: Option<RDKafkaErrorCode>) -> Fault {
+/// What the brokers said first, and of which record; the other reports of a stopped line are its consequences.
+pub(super) fn cause(
+    failed: &[Failed],
+    batching: Batching,
+    fatal: Option<RDKafkaErrorCode>,
+) -> (Fault, Option<&Failed>) {
     match failed.iter().find(|failed| !policy::is_consequence(failed.code)) {
         Some(failed) => {
             let about = match batching {
                 Batching::Full => format!("records of topic {}", failed.record.topic()),
                 Batching::Isolating => failed.describe(),
             };
-            policy::delivery_fault(failed.code, &about)
+            (policy::delivery_fault(failed.code, &about), Some(failed))
         }
-        None => policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"),
+        None => (
+            policy::delivery_fault(fatal.unwrap_or(RDKafkaErrorCode::Fatal), "records"),
+            None,
+        ),
     }
 }
 
@@ -88,7 +102,7 @@ mod tests {
             denied(RDKafkaErrorCode::TopicAuthorizationFailed),
             denied(RDKafkaErrorCode::ClusterAuthorizationFailed),
         );
-        let blame = |fault: &Fault| Blame::new(fault.clone(), None, Instant::now());
+        let blame = |fault: &Fault| Blame::new(fault.clone(), None, Instant::now(), false);
         assert_eq!(more_telling(Some(&blame(&topic)), cluster.clone()), topic);
         assert_eq!(more_telling(Some(&blame(&cluster)), topic.clone()), topic);
         assert_eq!(more_telling(None, cluster.clone()), cluster);

@@ -2,15 +2,17 @@
 
 use std::time::Instant;
 
+use super::blame::Blame;
 use super::{Delivery, State};
 use crate::kafka::policy;
+use crate::kafka::produce::Producers;
 use crate::kafka::reports::Brokers;
 use crate::pipeline::{Pipeline, Ticket};
 use crate::telemetry::{Condition, Part};
 
-impl Delivery {
+impl<P: Producers> Delivery<P> {
     /// Shows how the brokers are.
-    pub fn show_brokers(&self) {
+    pub(crate) fn show_brokers(&self) {
         match self.reports.brokers() {
             Brokers::Unknown | Brokers::Suspect(_) => {}
             Brokers::Up => self.health.set(Part::Kafka, Condition::Up),
@@ -40,9 +42,9 @@ impl Delivery {
             .is_some_and(|blame| blame.is_over(oldest, is_flowing, now))
         {
             self.blame = None;
-            self.backoff.reset();
+            self.retry.reset();
         }
-        let blamed = self.blame.as_ref().map(|blame| &blame.fault);
+        let blamed = self.blame.as_ref().and_then(Blame::told);
         let fault = match &self.state {
             State::Waiting {
                 obstacle: Some(obstacle),

@@ -14,6 +14,7 @@
 mod blame;
 mod condition;
 mod renewal;
+mod retry;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,13 +24,14 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use self::blame::{Blame, cause, more_telling};
 use self::renewal::Renewal;
-use crate::backoff::Backoff;
+use self::retry::Retry;
 use crate::clock;
-use crate::config::{KafkaSettings, PipelineSettings};
+use crate::config::Settings;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::outlet::{Closed, Outlet};
 use crate::kafka::policy;
-use crate::kafka::producer::{NotTaken, Producer};
+use crate::kafka::produce::{NotTaken, Produce, Producers};
+use crate::kafka::producer::Librdkafka;
 use crate::kafka::properties::Batching;
 use crate::kafka::refused::{Refused, count_failure};
 use crate::kafka::reports::{Failed, Reports, Taken};
@@ -42,16 +44,15 @@ use crate::telemetry::{Health, Metrics};
 const PURGE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a record cannot be sent at all.
-pub type Refusal = Fault;
+pub(crate) type Refusal = Fault;
 
 /// The producer and what happens around it when it fails.
-pub struct Delivery {
-    kafka: KafkaSettings,
-    limits: PipelineSettings,
+pub(crate) struct Delivery<P: Producers = Librdkafka> {
+    producers: P,
     reports: Arc<Reports>,
     container: Taken,
-    state: State,
-    backoff: Backoff,
+    state: State<P::Producer>,
+    retry: Retry,
     /// Events that committed until then may have been published by a relay that could not say goodbye.
     replayed_until: Option<Timestamp>,
     /// Why the line counts as down.
@@ -63,9 +64,9 @@ pub struct Delivery {
     health: Health,
 }
 
-enum State {
-    Flowing(Box<Outlet>),
-    Clearing(Clearing),
+enum State<P> {
+    Flowing(Box<Outlet<P>>),
+    Clearing(Clearing<P>),
     Waiting {
         batching: Batching,
         failed: Vec<Failed>,
@@ -76,8 +77,8 @@ enum State {
 }
 
 /// A producer that was given up, until each of its records has come back.
-struct Clearing {
-    producer: Producer,
+struct Clearing<P> {
+    producer: P,
     batching: Batching,
     failed: Vec<Failed>,
     fatal: Option<RDKafkaErrorCode>,
@@ -91,25 +92,32 @@ impl Delivery {
     ///
     /// # Errors
     /// librdkafka does not accept the configuration, or a secret's file cannot be read.
-    pub fn start(
-        kafka: &KafkaSettings,
-        limits: &PipelineSettings,
-        metrics: Arc<Metrics>,
-        health: Health,
-    ) -> Result<Self, StartError> {
+    pub(crate) fn start(settings: &Settings, metrics: Arc<Metrics>, health: Health) -> Result<Self, StartError> {
+        let producers = Librdkafka::new(settings.kafka.clone(), settings.pipeline.clone());
+        let outboxes = settings.outbox.values().cloned().collect();
+        Self::with(producers, Retry::new(outboxes, settings.retry), metrics, health)
+    }
+}
+
+impl<P: Producers> Delivery<P> {
+    /// Starts a producer of these.
+    ///
+    /// # Errors
+    /// None can be made.
+    fn with(producers: P, retry: Retry, metrics: Arc<Metrics>, health: Health) -> Result<Self, StartError> {
         let reports = Arc::<Reports>::default();
-        let outlet = Outlet::open(kafka, limits, Batching::Full, &reports, Instant::now())?;
+        let producer = producers.open(Batching::Full, &reports)?;
+        let outlet = Outlet::of(producer, Batching::Full, Instant::now());
         Ok(Self {
-            kafka: kafka.clone(),
-            limits: limits.clone(),
+            producers,
             reports,
             container: Taken::default(),
             state: State::Flowing(Box::new(outlet)),
-            backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
+            retry,
             replayed_until: None,
             blame: None,
             refused: Refused::default(),
-            renewal: Renewal::new(kafka),
+            renewal: Renewal::default(),
             stall: Stall::default(),
             metrics,
             health,
@@ -117,18 +125,18 @@ impl Delivery {
     }
 
     /// Counts events that committed until then as possible duplicates.
-    pub const fn expect_replay(&mut self, until: Option<Timestamp>) {
+    pub(crate) const fn expect_replay(&mut self, until: Option<Timestamp>) {
         self.replayed_until = until;
     }
 
     /// Waits until so many more records are acknowledged, or something else has happened that [`Delivery::turn`] should
     /// know.
-    pub async fn reports_arrived(&self, acknowledged: usize) {
+    pub(crate) async fn reports_arrived(&self, acknowledged: usize) {
         self.reports.arrived(acknowledged.max(1)).await;
     }
 
     /// Whether new records can be taken.
-    pub fn is_flowing(&self) -> bool {
+    pub(crate) fn is_flowing(&self) -> bool {
         !self.is_halted() && matches!(&self.state, State::Flowing(outlet) if outlet.is_open())
     }
 
@@ -137,7 +145,7 @@ impl Delivery {
     }
 
     /// Takes the reports that have come and goes on to whatever they lead to.
-    pub fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) {
+    pub(crate) fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) {
         let mut taken = std::mem::take(&mut self.container);
         self.reports.take(&mut taken);
         self.acknowledge(pipeline, &taken, now);
@@ -193,7 +201,7 @@ impl Delivery {
         let oldest = pipeline.ledger().unacknowledged().next();
         if let State::Flowing(outlet) = &self.state
             && self.renewal.look_now(oldest, self.reports.are_brokers_up(), now)
-            && outlet.is_outdated(&self.kafka)
+            && self.producers.is_outdated(outlet.producer())
         {
             tracing::info!("files that the login to Kafka needs have changed; they are read anew");
             self.stop_the_line(Vec::new(), true, now);
@@ -234,7 +242,7 @@ impl Delivery {
                 let (mut failed, batching, fatal) =
                     (std::mem::take(&mut clearing.failed), clearing.batching, clearing.fatal);
                 for failed in &mut failed {
-                    failed.timestamp_ms = pipeline.ledger().timestamp_ms(failed.ticket);
+                    failed.kept = pipeline.ledger().kept(failed.ticket);
                 }
                 failed.sort_unstable_by_key(|failed| failed.ticket);
                 if clearing.is_renewal && is_connection_alone(&failed, fatal) {
@@ -270,7 +278,8 @@ impl Delivery {
 
     /// Every record in flight has come back. Decides what is to blame and when to try again.
     fn plan_retry(&mut self, failed: Vec<Failed>, batching: Batching, fatal: Option<RDKafkaErrorCode>, now: Instant) {
-        let cause = more_telling(self.blame.as_ref(), cause(&failed, batching, fatal));
+        let (cause, blamed) = cause(&failed, batching, fatal);
+        let cause = more_telling(self.blame.as_ref(), cause);
         let narrowing = cause.kind() == FaultKind::EventDefect && batching == Batching::Full;
         let next = if cause.kind() == FaultKind::EventDefect {
             Batching::Isolating
@@ -285,12 +294,16 @@ impl Delivery {
             );
             now
         } else {
-            let until = now + self.backoff.next_wait();
+            let decision = match blamed {
+                Some(record) if cause.kind() == FaultKind::EventDefect => self.retry.refused(record),
+                blamed => self.retry.failed(blamed),
+            };
+            let until = now + decision.wait;
             let newest = failed.last().map(|failed| failed.ticket);
             let was_refused = failed.iter().any(|failed| policy::is_refused_connection(failed.code));
             // A refused connection is shown as that, of the brokers; the next producer reads what it logs in with anew.
             if !(was_refused && is_connection_alone(&failed, fatal)) {
-                self.blame = Some(Blame::new(cause, newest, until));
+                self.blame = Some(Blame::new(cause, newest, until, decision.is_early));
             }
             until
         };
@@ -304,8 +317,9 @@ impl Delivery {
 
     /// A new producer, and everything that failed once more, in the ledger's order.
     fn rebuild(&mut self, failed: Vec<Failed>, batching: Batching, now: Instant) {
-        match Outlet::open(&self.kafka, &self.limits, batching, &self.reports, now) {
-            Ok(mut outlet) => {
+        match self.producers.open(batching, &self.reports) {
+            Ok(producer) => {
+                let mut outlet = Outlet::of(producer, batching, now);
                 if !failed.is_empty() {
                     self.metrics.producer_rebuilds.inc();
                 }
@@ -314,14 +328,14 @@ impl Delivery {
                 self.state = State::Flowing(Box::new(outlet));
                 self.renewal.done();
                 if self.blame.is_none() {
-                    self.backoff.reset();
+                    self.retry.reset();
                 }
             }
             Err(error) => {
                 self.state = State::Waiting {
                     batching,
                     failed,
-                    until: now + self.backoff.next_wait(),
+                    until: now + self.retry.next_wait(),
                     obstacle: Some(error.fault()),
                 };
             }
@@ -335,7 +349,7 @@ fn is_connection_alone(failed: &[Failed], fatal: Option<RDKafkaErrorCode>) -> bo
     fatal.is_none_or(policy::is_consequence) && causes.all(|failed| policy::is_refused_connection(failed.code))
 }
 
-impl Sink for Delivery {
+impl<P: Producers> Sink for Delivery<P> {
     type Refusal = Refusal;
 
     fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {

@@ -3,9 +3,12 @@
 use std::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::config::KafkaSettings;
 use crate::fault::Fault;
 use crate::pipeline::Ticket;
+
+/// The files are looked at after so long, and then ever more rarely.
+const LOOK_AFTER_MS: u64 = 500;
+const LOOK_AFTER_MAX_MS: u64 = 5_000;
 
 #[derive(Debug)]
 struct Refused {
@@ -23,14 +26,16 @@ pub(super) struct Renewal {
     backoff: Backoff,
 }
 
-impl Renewal {
-    pub(super) fn new(kafka: &KafkaSettings) -> Self {
+impl Default for Renewal {
+    fn default() -> Self {
         Self {
             refused: None,
-            backoff: Backoff::new(kafka.retry_backoff_ms, kafka.retry_backoff_max_ms),
+            backoff: Backoff::jittered(LOOK_AFTER_MS, LOOK_AFTER_MAX_MS),
         }
     }
+}
 
+impl Renewal {
     /// A broker and the relay have refused each other.
     pub(super) fn refused(&mut self, why: Fault, next: Ticket, now: Instant) {
         match &mut self.refused {
@@ -75,7 +80,6 @@ impl Renewal {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
@@ -85,31 +89,19 @@ mod tests {
         Fault::new(FaultCode::KafkaTlsFailed, "m", "h")
     }
 
-    fn renewal() -> Renewal {
-        Renewal::new(&KafkaSettings {
-            bootstrap_servers: String::new(),
-            client_id: String::new(),
-            properties: BTreeMap::new(),
-            secret_properties: BTreeMap::new(),
-            token_source: None,
-            retry_backoff_ms: 1_000,
-            retry_backoff_max_ms: 1_000,
-        })
-    }
-
     #[test]
     fn files_are_looked_at_after_a_refusal_and_then_ever_more_rarely() {
-        let (mut renewal, now) = (renewal(), Instant::now());
+        let (mut renewal, now) = (Renewal::default(), Instant::now());
         assert!(!renewal.look_now(None, false, now));
         renewal.refused(why(), Ticket::from_u64(7), now);
         assert!(renewal.look_now(None, false, now));
-        assert!(!renewal.look_now(None, false, now + Duration::from_millis(500)));
+        assert!(!renewal.look_now(None, false, now + Duration::from_millis(400)));
         assert!(renewal.look_now(None, false, now + Duration::from_secs(3)));
     }
 
     #[test]
     fn a_refusal_that_passed_by_itself_is_forgotten_and_one_that_holds_a_record_back_is_not() {
-        let (mut renewal, now) = (renewal(), Instant::now());
+        let (mut renewal, now) = (Renewal::default(), Instant::now());
         renewal.refused(why(), Ticket::from_u64(7), now);
         assert!(renewal.look_now(Some(Ticket::from_u64(6)), true, now));
         assert_eq!(renewal.why(), Some(&why()), "it says why the record waits");

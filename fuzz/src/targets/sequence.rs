@@ -1,18 +1,15 @@
-//! Any bytes as a whole stream, through the decoder of outbox rows. The captures in `../golden` are its seeds.
-#![no_main]
+//! Any bytes as a whole stream, through the decoder of outbox rows. The captures in `decoder/golden` are its seeds.
 
-use libfuzzer_sys::fuzz_target;
 use outbox_decoder::outbox::OutboxDecoder;
 use outbox_decoder::pgoutput::Message;
 use outbox_decoder::stream::{StreamMessage, split_frame};
 use outbox_decoder::{Lsn, Position, Timestamp};
 
-#[path = "../../tests/wire/tables.rs"]
-mod tables;
+use super::tables;
 
 const FRAME_BYTES_MAX: usize = 1 << 16;
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let mut decoder = OutboxDecoder::new(tables::outbox_tables(), tables::SYSTEM_IDENTIFIER);
     let mut position = Position {
         commit_lsn: Lsn::ZERO,
@@ -55,4 +52,4 @@ fuzz_target!(|bytes: &[u8]| {
             Ok(_) | Err(_) => {}
         }
     }
-});
+}

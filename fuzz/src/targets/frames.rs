@@ -1,7 +1,5 @@
 //! Any bytes as the server's stream, arriving in two pieces.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use outbox_decoder::stream::{StreamMessage, split_frame};
 
 const FRAME_BYTES_MAX: usize = 1 << 16;
@@ -21,10 +19,10 @@ fn read(bytes: &[u8]) -> (usize, bool) {
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     let (whole, valid) = read(bytes);
     let (first, first_valid) = read(&bytes[..bytes.len() / 2]);
     assert!(first <= whole && (first_valid || !valid));
     let (second, _) = read(&bytes[first..]);
     assert_eq!(first + second, whole);
-});
+}

@@ -1,15 +1,12 @@
 //! Any bytes as the metadata document of a row, and as the text of its creation time.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use outbox_decoder::outbox::OutboxDecoder;
 use outbox_decoder::pgoutput::Message;
 use outbox_decoder::{Lsn, Position, Timestamp};
 
-#[path = "../../tests/wire/tables.rs"]
-mod tables;
+use super::tables;
 
-/// id, aggregate_type, aggregate_id and payload are text, metadata is json, created_at is timestamptz.
+/// Names and type oids: text, json for the metadata, timestamptz for the time.
 const COLUMNS: [(&str, u32); 6] = [
     ("id", 25),
     ("aggregate_type", 25),
@@ -72,7 +69,7 @@ fn read(metadata: &[u8], created_at: &[u8]) {
     }
 }
 
-fuzz_target!(|bytes: &[u8]| {
+pub(crate) fn run(bytes: &[u8]) {
     read(bytes, b"2026-11-22 15:39:13+00");
     read(b"{}", bytes);
-});
+}
