@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests bench-smoke fmt clean-stack
+.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate bench-smoke fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -46,7 +46,7 @@ build:
 	$(CARGO) build $(LOCKED) --workspace --all-targets
 
 fuzz-check:
-	$(CARGO) check $(LOCKED) --manifest-path decoder/fuzz/Cargo.toml --target-dir decoder/fuzz/target
+	$(CARGO) check $(LOCKED) -p outbox-relay-fuzz --features libfuzzer
 
 demo-smoke:
 	DEMO_SECONDS=15 $(TARGET)/debug/demo </dev/null
@@ -54,6 +54,10 @@ demo-smoke:
 # Last, so that the output of `make test` ends with the summaries of the test runners.
 tests:
 	RUST_TEST_THREADS=$(TEST_THREADS) $(STACK) run -- $(CARGO) test $(LOCKED) --workspace --no-fail-fast
+
+simulate: ## the pure core against models of both servers, SEEDS=100000 of them from FIRST_SEED on
+	SEEDS=$(or $(SEEDS),100000) FIRST_SEED=$(or $(FIRST_SEED),1) $(CARGO) test $(LOCKED) -p outbox-relay --lib \
+		simulation::whatever -- --nocapture
 
 bench-smoke: ## a short benchmark, in the release profile
 	@sh deploy/local/setup.sh

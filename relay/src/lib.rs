@@ -10,4 +10,6 @@ mod kafka;
 mod line;
 pub mod pipeline;
 pub mod postgres;
+#[cfg(test)]
+mod simulation;
 pub mod telemetry;

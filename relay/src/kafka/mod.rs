@@ -26,3 +26,14 @@ mod token;
 pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
 pub(crate) use start_error::StartError;
+
+/// What the simulation needs to be a producer.
+#[cfg(test)]
+pub(crate) mod simulated {
+    pub(crate) use super::delivery::Delivery;
+    pub(crate) use super::murmur2::hash;
+    pub(crate) use super::produce::{NotTaken, Produce, Producers};
+    pub(crate) use super::properties::Batching;
+    pub(crate) use super::reports::Reports;
+    pub(crate) use super::start_error::StartError;
+}

@@ -6,7 +6,7 @@ const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
 
 /// The hash, without its sign bit: modulo the number of partitions it is the key's partition.
-pub(super) fn hash(key: &[u8]) -> u32 {
+pub(crate) fn hash(key: &[u8]) -> u32 {
     let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
     let mut hash = SEED ^ length;
     let (words, rest) = key.as_chunks::<4>();

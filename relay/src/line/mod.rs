@@ -28,6 +28,9 @@ use crate::pipeline::{Limits, Pipeline};
 use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
 
+#[cfg(test)]
+pub(crate) use self::confirm::Confirmation;
+
 /// How often the line looks after what no event wakes it for.
 const TICK: Duration = Duration::from_millis(100);
 /// A standby asks for the slot this often.

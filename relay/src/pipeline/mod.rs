@@ -99,7 +99,7 @@ impl Pipeline {
         let mut consumed = 0;
         let mut reply_requested = false;
         let stop = loop {
-            if until == Until::CommitBoundary && self.transaction.is_none() {
+            if until == Until::CommitBoundary && self.may_stop_here() {
                 break Stop::CommitBoundary;
             }
             let frame = match split_frame(&buffer[consumed..], self.frame_bytes_max) {
@@ -286,9 +286,10 @@ impl Pipeline {
         self.ledger.is_idle() && self.transaction.is_none()
     }
 
-    /// The stream stands between two transactions.
-    pub const fn is_at_commit_boundary(&self) -> bool {
-        self.transaction.is_none()
+    /// Between two transactions, and past whatever was taken on an earlier connection: before that it could not be
+    /// confirmed on this one, and a stop would repeat it.
+    fn may_stop_here(&self) -> bool {
+        self.transaction.is_none() && self.ledger.newest_taken().is_none_or(|taken| self.received > taken)
     }
 
     /// The highest position that the server has surely had: of what was taken, acknowledged or received.

@@ -34,7 +34,8 @@ pub enum SendError<R> {
 pub enum Until {
     /// To the end of the buffer.
     Exhausted,
-    /// To the end of the open transaction; nowhere when none is open.
+    /// To where a stop repeats nothing: the end of the open transaction, and of those that the server sends once more
+    /// after a lost connection.
     CommitBoundary,
 }
 

@@ -100,6 +100,14 @@ impl Delivery {
 }
 
 impl<P: Producers> Delivery<P> {
+    /// One that the simulation turns.
+    #[cfg(test)]
+    pub(crate) fn simulated(producers: P, settings: &Settings, metrics: Arc<Metrics>) -> Self {
+        let outboxes = settings.outbox.values().cloned().collect();
+        let retry = Retry::new(outboxes, settings.retry);
+        Self::with(producers, retry, metrics, Health::default()).expect("a simulated producer can be made")
+    }
+
     /// Starts a producer of these.
     ///
     /// # Errors

@@ -219,7 +219,10 @@ impl Introductions {
             .iter_mut()
             .filter(|(_, topic)| now >= topic.count_at)
             .collect();
-        due.sort_unstable_by_key(|(_, topic)| (topic.is_counted(), topic.count_at));
+        due.sort_unstable_by(|(name, topic), (other_name, other)| {
+            let urgency = |topic: &Topic| (topic.is_counted(), topic.count_at);
+            (urgency(topic), *name).cmp(&(urgency(other), *other_name))
+        });
         let first = due.into_iter().take(COUNTS_MAX);
         first
             .map(|(name, topic)| {

@@ -40,6 +40,25 @@ fn the_byte_budget_counts_overhead_and_lets_a_single_large_record_pass() {
     assert_eq!(sink.ids(), ["a"]);
 }
 
+/// Found by the simulation: a stop just after a reconnect repeated what the lost connection had brought.
+#[test]
+fn a_drain_goes_on_until_what_an_earlier_connection_brought_can_be_confirmed_on_this_one() {
+    let (mut pipeline, mut sink) = (pipeline(), Taken::default());
+    let bytes = [relation(), transaction(100, 110, &["a"]), transaction(120, 130, &["b"])].concat();
+    pipeline.feed(&bytes, Until::Exhausted, &mut sink);
+    for (ticket, _) in &sink.records {
+        pipeline.acknowledge(*ticket);
+    }
+    pipeline.begin_connection();
+    let again = [&bytes[..], &transaction(140, 150, &["c"])].concat();
+    assert_eq!(
+        pipeline.feed(&again, Until::CommitBoundary, &mut sink).stop,
+        Stop::CommitBoundary
+    );
+    assert_eq!(sink.ids(), ["a", "b"], "and no further");
+    assert_eq!(pipeline.progress().flushed, Lsn::new(130));
+}
+
 #[test]
 fn a_sink_that_is_full_is_offered_the_same_row_again() {
     let (mut pipeline, mut sink) = (

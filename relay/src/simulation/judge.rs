@@ -1,0 +1,130 @@
+//! What was committed against what can be read: the invariants I1 to I5, as far as each can be known at the time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use outbox_decoder::Lsn;
+
+use super::server::{Row, Transaction};
+
+/// Where a row stands: the start of its commit, and its number in the transaction.
+pub(super) type Place = (Lsn, u32);
+
+/// Why a run failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Violation(pub(super) String);
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Sees every record that becomes readable, and every confirmation.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    committed: BTreeMap<u32, (Place, Row)>,
+    /// How often each row can be read.
+    read: BTreeMap<u32, u32>,
+    /// What may come again because of a fault: it was readable before it was confirmed.
+    owed: BTreeSet<u32>,
+    /// The newest first occurrence of each key.
+    newest: BTreeMap<(u8, u8), Place>,
+    violation: Option<Violation>,
+}
+
+impl Judge {
+    pub(super) fn committed(&mut self, transaction: &Transaction) {
+        for (ordinal, row) in (0..).zip(&transaction.rows) {
+            self.committed.insert(row.id, ((transaction.commit_lsn, ordinal), *row));
+        }
+    }
+
+    /// A record becomes readable.
+    pub(super) fn appended(&mut self, id: u32, topic: u8, key: u8) {
+        let Some(&(place, row)) = self.committed.get(&id) else {
+            return self.found(format!("phantom: row {id} was never committed"));
+        };
+        if (row.topic, row.key) != (topic, key) {
+            return self.found(format!("altered: row {id} is in topic {topic} under key {key}"));
+        }
+        let times = self.read.entry(id).or_default();
+        *times += 1;
+        if *times > 1 {
+            return;
+        }
+        if let Some(newest) = self.newest.insert((topic, key), place)
+            && newest > place
+        {
+            self.found(format!(
+                "reordered: row {id} at {place:?} of key {key} behind {newest:?}"
+            ));
+        }
+    }
+
+    /// The slot will begin at `confirmed` from now on: all that it passes over must be readable.
+    pub(super) fn confirmed(&mut self, confirmed: Lsn) {
+        let early = self.unread().find(|(_, (place, _))| place.0 < confirmed);
+        if let Some((id, (place, _))) = early {
+            let text =
+                format!("unsafe checkpoint: {confirmed} is confirmed, and row {id} at {place:?} is not readable");
+            self.found(text);
+        }
+    }
+
+    /// Everything is mended and at rest.
+    pub(super) fn finished(&mut self) {
+        let lost = self
+            .unread()
+            .next()
+            .map(|(id, (place, _))| format!("lost: row {id} at {place:?}"));
+        if let Some(text) = lost {
+            self.found(text);
+        }
+    }
+
+    /// A fault: whatever can be read and is not confirmed may come again.
+    pub(super) fn interrupted(&mut self, confirmed: Lsn) {
+        let owed: Vec<u32> = self.readable_from(confirmed).map(|(id, _)| *id).collect();
+        self.owed.extend(owed);
+    }
+
+    /// Whatever a producer left behind arrives although nobody waits for it any more.
+    pub(super) fn arrived_late(&mut self, id: u32) {
+        self.owed.insert(id);
+    }
+
+    /// After a clean stop nothing comes again but what a fault before it owes.
+    pub(super) fn stopped(&mut self, confirmed: Lsn) {
+        let again = self.readable_from(confirmed).find(|(id, _)| !self.owed.contains(id));
+        if let Some((id, (place, _))) = again {
+            let text =
+                format!("needless repeat: {confirmed} is confirmed at a clean stop, and row {id} at {place:?} is read");
+            self.found(text);
+        }
+    }
+
+    pub(super) fn found(&mut self, text: String) {
+        self.violation.get_or_insert(Violation(text));
+    }
+
+    pub(super) fn verdict(&self) -> Result<(), Violation> {
+        self.violation.clone().map_or(Ok(()), Err)
+    }
+
+    pub(super) fn duplicates(&self) -> u64 {
+        self.read.values().map(|&times| u64::from(times) - 1).sum()
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.committed.len() as u64
+    }
+
+    fn readable_from(&self, confirmed: Lsn) -> impl Iterator<Item = (&u32, &(Place, Row))> {
+        let is_it = move |(id, (place, _)): &(&u32, &(Place, Row))| place.0 >= confirmed && self.read.contains_key(id);
+        self.committed.iter().filter(is_it)
+    }
+
+    fn unread(&self) -> impl Iterator<Item = (&u32, &(Place, Row))> {
+        self.committed.iter().filter(|(id, _)| !self.read.contains_key(id))
+    }
+}

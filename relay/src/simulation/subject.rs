@@ -1,0 +1,184 @@
+//! The relay under test: the real decoder, pipeline, ledger, delivery and confirmation, moved by hand as `line/stream.rs`
+//! moves them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use outbox_decoder::outbox::OutboxDecoder;
+use outbox_decoder::stream::{StatusUpdate, StreamMessage, split_frame};
+use outbox_decoder::{Columns, Lsn, OutboxTable};
+
+use super::judge::Violation;
+use super::mutation::Mutation;
+use super::producer::Simulated;
+use super::server::Server;
+use crate::config::Settings;
+use crate::kafka::simulated::Delivery;
+use crate::line::Confirmation;
+use crate::pipeline::{Limits, Pipeline, Progress, Stop, Until};
+use crate::telemetry::Metrics;
+
+pub(super) const IN_FLIGHT_MAX: usize = 12;
+const FRAME_BYTES_MAX: usize = 1 << 16;
+const STATUS_INTERVAL_MS: u64 = 100;
+const PATIENCE_MS: u64 = 60_000;
+
+pub(super) struct Subject {
+    pipeline: Pipeline,
+    delivery: Delivery<Simulated>,
+    confirmation: Confirmation,
+    buffer: Vec<u8>,
+    is_connected: bool,
+    until: Until,
+    /// Draining, and there.
+    is_at_boundary: bool,
+    mutation: Option<Mutation>,
+    /// What a bug may remember from one connection to the next.
+    flushed_before: Lsn,
+    /// Of the newest keepalive of this connection.
+    keepalive: Lsn,
+}
+
+impl Subject {
+    pub(super) fn new(producers: Simulated, settings: &Settings, metrics: &Arc<Metrics>, now: Instant) -> Self {
+        let columns = Columns {
+            event_type: None,
+            metadata: None,
+            created_at: None,
+            version: None,
+            ..Columns::standard()
+        };
+        let table = OutboxTable {
+            schema: "public".to_owned(),
+            table: "outbox".to_owned(),
+            columns,
+            topic: "{aggregate_type}".parse().expect("a template"),
+            metadata_headers: Vec::new(),
+        };
+        let limits = Limits {
+            in_flight_bytes_max: usize::MAX,
+            in_flight_records_max: IN_FLIGHT_MAX,
+        };
+        let mutation = producers.mutation;
+        Self {
+            pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, FRAME_BYTES_MAX),
+            delivery: Delivery::simulated(producers, settings, Arc::clone(metrics)),
+            confirmation: Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now),
+            buffer: Vec::new(),
+            is_connected: false,
+            until: Until::Exhausted,
+            is_at_boundary: false,
+            mutation,
+            flushed_before: Lsn::ZERO,
+            keepalive: Lsn::ZERO,
+        }
+    }
+
+    pub(super) const fn is_connected(&self) -> bool {
+        self.is_connected
+    }
+
+    /// A new stream begins.
+    pub(super) fn connect(&mut self, now: Instant) {
+        self.flushed_before = self.confirmation.confirmed().max(self.flushed_before);
+        self.pipeline.begin_connection();
+        self.confirmation = Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now);
+        self.buffer.clear();
+        self.keepalive = Lsn::ZERO;
+        self.is_at_boundary = false;
+        self.is_connected = true;
+    }
+
+    /// The stream is lost, in the middle of whatever it was.
+    pub(super) fn disconnect(&mut self) {
+        self.is_connected = false;
+        self.buffer.clear();
+    }
+
+    /// Bytes arrive and are dealt with as far as can be.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Violation> {
+        self.buffer.extend(bytes);
+        if !self.delivery.is_flowing() {
+            return Ok(());
+        }
+        let fed = self.pipeline.feed(&self.buffer, self.until, &mut self.delivery);
+        let consumed = fed.consumed;
+        self.is_at_boundary = fed.stop == Stop::CommitBoundary;
+        let outcome = match fed.stop {
+            Stop::Starved | Stop::Full | Stop::CommitBoundary => Ok(()),
+            other => Err(Violation(format!(
+                "the stream is sound, and the relay stopped: {other:?}"
+            ))),
+        };
+        let read: Vec<u8> = self.buffer.drain(..consumed).collect();
+        self.keepalive = newest_keepalive(&read).unwrap_or(self.keepalive);
+        outcome
+    }
+
+    /// Reports are collected, and the status update that is due is returned.
+    pub(super) fn tick(
+        &mut self,
+        asked: bool,
+        server: &Server,
+        arrival: Option<u32>,
+        now: Instant,
+    ) -> Option<StatusUpdate> {
+        self.delivery.turn(&mut self.pipeline, now);
+        if !self.is_connected {
+            return None;
+        }
+        let progress = self.progress(server, arrival);
+        self.confirmation.due(progress, asked, now, now)
+    }
+
+    /// What the pipeline says, unless a bug says something else.
+    fn progress(&mut self, server: &Server, arrival: Option<u32>) -> Progress {
+        let Progress { received, flushed } = self.pipeline.progress();
+        let wrong = match self.mutation {
+            Some(Mutation::ConfirmsEarly) => received,
+            Some(Mutation::KeepalivePassesInFlight) => self.keepalive.max(flushed),
+            Some(Mutation::ConfirmsCommitStart) => server.start_of_commit(flushed).unwrap_or(flushed),
+            Some(Mutation::ConfirmsByArrival) => end_of(server, arrival).min(received),
+            Some(Mutation::ConfirmsAcrossConnections) => self.flushed_before,
+            _ => flushed,
+        };
+        let flushed = if self.mutation == Some(Mutation::ConfirmsCommitStart) {
+            wrong
+        } else {
+            wrong.max(flushed)
+        };
+        let flushed = flushed.max(self.confirmation.confirmed());
+        Progress {
+            received: received.max(flushed),
+            flushed,
+        }
+    }
+
+    /// SIGTERM: to the next commit boundary and no further.
+    pub(super) const fn drain(&mut self) {
+        self.until = Until::CommitBoundary;
+    }
+
+    pub(super) fn is_drained(&self) -> bool {
+        self.is_at_boundary && self.pipeline.is_idle()
+    }
+
+    pub(super) fn in_flight_records(&self) -> usize {
+        self.pipeline.ledger().in_flight_records()
+    }
+}
+
+fn newest_keepalive(mut read: &[u8]) -> Option<Lsn> {
+    let mut newest = None;
+    while let Ok(Some(frame)) = split_frame(read, FRAME_BYTES_MAX) {
+        if let Ok(StreamMessage::Keepalive { wal_end, .. }) = StreamMessage::parse(frame.body) {
+            newest = Some(wal_end);
+        }
+        read = &read[frame.bytes..];
+    }
+    newest
+}
+
+fn end_of(server: &Server, row: Option<u32>) -> Lsn {
+    row.and_then(|row| server.end_of_row(row)).unwrap_or(Lsn::ZERO)
+}
