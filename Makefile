@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate bench-smoke fmt clean-stack
+.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign soak fuzz bench-smoke fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -58,6 +58,33 @@ tests:
 simulate: ## the pure core against models of both servers, SEEDS=100000 of them from FIRST_SEED on
 	SEEDS=$(or $(SEEDS),100000) FIRST_SEED=$(or $(FIRST_SEED),1) $(CARGO) test $(LOCKED) -p outbox-relay --lib \
 		simulation::whatever -- --nocapture
+
+campaign: ## rounds of faults on real servers until the goals of RELIABILITY.md are reached, for MINUTES=60
+	@sh deploy/local/setup.sh tests
+	$(CARGO) build $(LOCKED) --workspace
+	$(STACK) run -- $(TARGET)/debug/campaign run --minutes $(or $(MINUTES),60) $(ARGS)
+	$(TARGET)/debug/campaign report
+
+soak: ## a steady load for HOURS=8, with memory, descriptors and threads sampled
+	@sh deploy/local/setup.sh tests
+	$(CARGO) build $(LOCKED) --workspace
+	$(STACK) run -- $(TARGET)/debug/campaign soak --minutes $$(awk 'BEGIN { print int(60 * $(or $(HOURS),8)) }')
+	$(TARGET)/debug/campaign report
+
+# What `cargo fuzz` would pass, without the sanitizers that only a nightly compiler has.
+COVERAGE = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table --cfg fuzzing
+# With a target of its own, the flags are not for build scripts.
+FUZZ_HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
+fuzz: ## every fuzz target for SECONDS=60; ARGS='--target login' for one
+	@sh deploy/local/setup.sh
+	$(CARGO) build $(LOCKED) -p outbox-relay-tests --bin campaign
+	RUSTFLAGS='$(COVERAGE)' $(CARGO) build $(LOCKED) --profile fuzz -p outbox-relay-fuzz --features libfuzzer \
+		--target $(FUZZ_HOST) --target-dir $(TARGET)/fuzzing
+	$(TARGET)/debug/campaign fuzz --seconds $(or $(SECONDS),60) $(ARGS) \
+		--program $(TARGET)/fuzzing/$(FUZZ_HOST)/fuzz/fuzz
 
 bench-smoke: ## a short benchmark, in the release profile
 	@sh deploy/local/setup.sh

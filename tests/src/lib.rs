@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod broker_rules;
+pub mod campaign;
 pub mod certificates;
 pub mod consumer;
 pub mod database;
@@ -23,4 +24,5 @@ pub mod table;
 pub mod tls_server;
 pub mod verifier;
 pub mod wait;
+pub mod weather;
 pub mod writer;

@@ -246,12 +246,17 @@ impl Relay {
         Ok(())
     }
 
+    /// What the system says of it under this name (proc(5)).
+    pub fn proc_file(&self, name: &str) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join(name)
+    }
+
     /// The most memory it ever had resident, in KiB (`VmHWM`).
     ///
     /// # Errors
     /// It has ended.
     pub fn peak_memory_kib(&self) -> Outcome<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = fs::read_to_string(self.proc_file("status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         kib.ok_or_else(|| Failure::new("no VmHWM in the process status"))
@@ -262,7 +267,7 @@ impl Relay {
     /// # Errors
     /// It has ended.
     pub fn threads(&self, name: &str) -> Outcome<usize> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        let tasks = fs::read_dir(self.proc_file("task"))?;
         // A thread may end between the two looks.
         let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
         Ok(names.filter(|found| found.trim_end() == name).count())

@@ -22,6 +22,8 @@ pub struct Setup {
     /// Brokers of a Kafka of its own.
     pub(crate) private_brokers: Option<usize>,
     pub(crate) kafka_version: Option<&'static str>,
+    /// Of the private Kafka: where it listens too, and where it tells those who come there to find it.
+    pub(crate) kafka_detour: Option<(u16, u16)>,
     pub(crate) with_topic: bool,
     pub(crate) stage: Stage,
 }
@@ -53,6 +55,7 @@ impl Setup {
             postgres_version: None,
             private_brokers: None,
             kafka_version: None,
+            kafka_detour: None,
             with_topic: true,
             stage: Stage::Slot,
         }
@@ -114,6 +117,13 @@ impl Setup {
     pub fn private_kafka(mut self) -> Setup {
         self.private_brokers = Some(1);
         self
+    }
+
+    /// A Kafka of its own that listens at one more port, and sends those who come there to `advertised`.
+    #[must_use]
+    pub fn kafka_detour(mut self, listen: u16, advertised: u16) -> Setup {
+        self.kafka_detour = Some((listen, advertised));
+        self.private_kafka()
     }
 
     /// Which release [`Setup::private_kafka`] is, as `3.6.2`. It has encrypted ways in too.

@@ -27,7 +27,10 @@ impl Scenario {
             let options = KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers);
             match setup.kafka_version {
                 Some(version) => options.version(version).with_doors(),
-                None => options,
+                None => match setup.kafka_detour {
+                    Some((listen, advertised)) => options.detour(listen, advertised),
+                    None => options,
+                },
             }
         });
         let servers = Servers::start(postgres.transpose()?, kafka)?;

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use super::StackError;
 use super::claim::Claim;
 use super::kafka_doors::KafkaDoors;
-use super::kafka_properties::{NodeAddress, properties};
+use super::kafka_properties::{NodeAddress, detour, properties};
 use super::layout::{Layout, make_dir};
 use super::packages::{java, kafka_jars, kafka_version};
 use super::ports::{free_port, is_open};
@@ -41,6 +41,8 @@ pub struct KafkaOptions {
     pub settings: Vec<(String, String)>,
     /// Encrypted ways in, logins and rules beside the plain listener; for one node.
     pub doors: bool,
+    /// One more plain listener, and the port that it tells clients to go to; for one node.
+    pub detour: Option<(u16, u16)>,
     /// The name of the data folder and of the state file; one living process at a time may use a name.
     pub name: String,
 }
@@ -53,6 +55,7 @@ impl KafkaOptions {
             version: kafka_version().to_owned(),
             settings: Vec::new(),
             doors: false,
+            detour: None,
             name: name.to_owned(),
         }
     }
@@ -75,6 +78,13 @@ impl KafkaOptions {
     #[must_use]
     pub fn with_doors(mut self) -> KafkaOptions {
         self.doors = self.brokers == 1;
+        self
+    }
+
+    /// Adds a listener at `listen` that sends its clients to `advertised`, where something may stand in between.
+    #[must_use]
+    pub fn detour(mut self, listen: u16, advertised: u16) -> KafkaOptions {
+        self.detour = Some((listen, advertised));
         self
     }
 
@@ -167,6 +177,7 @@ impl Kafka {
                 .as_ref()
                 .map(|doors| doors.settings(node.address))
                 .unwrap_or_default();
+            settings.extend(options.detour.into_iter().flat_map(|ports| detour(node.address, ports)));
             settings.extend(options.settings.clone());
             let text = properties(node.address, &addresses, &node.log_dir(), &settings);
             fs::write(node.config(), text).map_err(StackError::file("write", &node.config()))?;

@@ -90,6 +90,24 @@ pub(crate) fn properties(
     })
 }
 
+/// The settings for one more plain listener, which sends its clients to another port than its own.
+pub(crate) fn detour(node: NodeAddress, (listen, advertised): (u16, u16)) -> [(String, String); 3] {
+    let NodeAddress { controller_port, .. } = node;
+    let broker = node.broker();
+    let listeners =
+        format!("PLAINTEXT://{broker},DETOUR://127.0.0.1:{listen},CONTROLLER://127.0.0.1:{controller_port}");
+    let protocols = "PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT,CONTROLLER:PLAINTEXT";
+    [
+        ("listeners", listeners),
+        (
+            "advertised.listeners",
+            format!("PLAINTEXT://{broker},DETOUR://127.0.0.1:{advertised}"),
+        ),
+        ("listener.security.protocol.map", protocols.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

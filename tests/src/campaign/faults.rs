@@ -1,0 +1,220 @@
+//! Rounds in which a process is killed or stopped.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+
+use super::Round;
+use crate::failure::{Failure, Outcome, ensure};
+use crate::load::Load;
+use crate::relay::Relay;
+use crate::scenario::Scenario;
+use crate::setup::Setup;
+use crate::stack::StopMode;
+use crate::wait::wait_for;
+
+const ACKNOWLEDGED: &str = "events_acked_total";
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn publish_more(relay: &mut Relay, records: f64) -> Outcome {
+    let before = relay.figures()?.get(ACKNOWLEDGED);
+    relay.wait_for_figure(ACKNOWLEDGED, |now| now >= before + records)
+}
+
+/// Judges the round; a relay's warnings are the business of the scenarios, not of this.
+pub(super) fn finish(mut scenario: Scenario, relay: &Relay, load: Load, round: Round) -> Outcome<Round> {
+    let history = load.stop()?;
+    let report = scenario.report(relay, &history)?;
+    Ok(Round { report, ..round })
+}
+
+pub(super) fn kill_relays(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let mut scenario = Setup::new("c_kill").start()?;
+    let load = scenario.load()?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        let began = Instant::now();
+        let mut relay = scenario.relay()?;
+        relay.wait_for_figure(ACKNOWLEDGED, |acknowledged| acknowledged > 0.0)?;
+        round.recovery_ms.push(millis(began));
+        thread::sleep(Duration::from_millis(random.u64(0..2_500)));
+        relay.kill()?;
+        scenario.note_fault()?;
+        round.faults += 1;
+    }
+    let relay = scenario.streaming_relay()?;
+    finish(scenario, &relay, load, round)
+}
+
+pub(super) fn stop_relays(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let mut scenario = Setup::new("c_stop").start()?;
+    let load = scenario.load()?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        let mut relay = scenario.relay()?;
+        relay.wait_for_figure(ACKNOWLEDGED, |acknowledged| acknowledged > 0.0)?;
+        thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        let code = relay.terminate()?;
+        ensure(code == Some(0), || format!("exit code {code:?}\n{}", relay.log_tail()))?;
+        round.faults += 1;
+    }
+    // Not noted as a fault: whatever repeats after a clean stop is a violation.
+    let relay = scenario.streaming_relay()?;
+    finish(scenario, &relay, load, round)
+}
+
+pub(super) fn kill_brokers(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let setup = Setup::new("c_brokers").three_brokers().partitions(6);
+    let mut scenario = setup.topic_config("min.insync.replicas", "2").start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    let mut round = Round {
+        brokers: 3,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        publish_more(&mut relay, 500.0)?;
+        scenario.note_fault()?;
+        thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        let node = random.usize(0..3);
+        scenario.servers.own_kafka()?.kill(node)?;
+        let began = Instant::now();
+        // More than can have been on the way: records are written without the third.
+        publish_more(&mut relay, 1_500.0)?;
+        round.recovery_ms.push(millis(began));
+        scenario.servers.own_kafka()?.start_again(node)?;
+        round.faults += 1;
+    }
+    publish_more(&mut relay, 500.0)?;
+    finish(scenario, &relay, load, round)
+}
+
+pub(super) fn kafka_outages(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let mut scenario = Setup::new("c_outage").private_kafka().start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    let probed = format!("{}_probe", scenario.name());
+    scenario.servers.topics()?.create(&probed, 1, &[])?;
+    let probe = probe(scenario.servers.bootstrap_servers()?)?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        publish_more(&mut relay, 500.0)?;
+        scenario.note_fault()?;
+        let probes = end_of(&probe, &probed).ok_or_else(|| Failure::new("the probe has no topic"))?;
+        scenario.servers.own_kafka()?.kill(0)?;
+        thread::sleep(Duration::from_millis(random.u64(500..10_000)));
+        relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
+        let before = relay.figures()?.get(ACKNOWLEDGED);
+        scenario.servers.own_kafka()?.start_again(0)?;
+        wait_until_taken(&probe, &probed, probes)?;
+        let began = Instant::now();
+        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
+        round.recovery_ms.push(millis(began));
+        round.faults += 1;
+    }
+    publish_more(&mut relay, 500.0)?;
+    finish(scenario, &relay, load, round)
+}
+
+/// Somebody else's producer, to know when the brokers take records again.
+fn probe(bootstrap_servers: &str) -> Outcome<BaseProducer> {
+    let probe = ClientConfig::new()
+        .set("bootstrap.servers", bootstrap_servers)
+        .set("acks", "all")
+        .set("message.timeout.ms", "1000")
+        .set("reconnect.backoff.max.ms", "200")
+        .set_log_level(RDKafkaLogLevel::Emerg)
+        .create()?;
+    Ok(probe)
+}
+
+/// Until the end of the probed topic has moved past `before`: a broker that answers does not yet take records.
+fn wait_until_taken(probe: &BaseProducer, topic: &str, before: i64) -> Outcome {
+    wait_for("a probe to be taken", || {
+        let record = BaseRecord::<(), str>::to(topic).payload("probe");
+        probe.send(record).map_err(|(error, _)| error.to_string())?;
+        probe
+            .flush(Duration::from_millis(1_500))
+            .map_err(|error| error.to_string())?;
+        match end_of(probe, topic) {
+            Some(end) if end > before => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+}
+
+fn end_of(probe: &BaseProducer, topic: &str) -> Option<i64> {
+    let watermarks = probe.client().fetch_watermarks(topic, 0, Duration::from_secs(1));
+    watermarks.ok().map(|(_, end)| end)
+}
+
+pub(super) fn kill_postgres(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let mut scenario = Setup::new("c_postgres").private_postgres(&[]).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        publish_more(&mut relay, 300.0)?;
+        thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        let mode = if random.bool() {
+            StopMode::Immediate
+        } else {
+            StopMode::Kill
+        };
+        scenario.servers.own_postgres()?.stop(mode)?;
+        relay.wait_for_fault("postgres_unreachable")?;
+        let before = relay.figures()?.get(ACKNOWLEDGED);
+        scenario.servers.own_postgres()?.start_again()?;
+        let began = Instant::now();
+        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
+        round.recovery_ms.push(millis(began));
+        round.faults += 1;
+    }
+    // Not noted as faults: the relay that lives through a crash repeats nothing.
+    publish_more(&mut relay, 300.0)?;
+    finish(scenario, &relay, load, round)
+}
+
+pub(super) fn takeovers(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let mut scenario = Setup::new("c_takeover").start()?;
+    let load = scenario.load()?;
+    let mut owner = scenario.streaming_relay()?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        let mut standby = scenario.relay()?;
+        standby.wait_for_phase("standby")?;
+        publish_more(&mut owner, 200.0)?;
+        thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        owner.kill()?;
+        let began = Instant::now();
+        scenario.note_fault()?;
+        standby.wait_for_figure(ACKNOWLEDGED, |acknowledged| acknowledged > 0.0)?;
+        round.recovery_ms.push(millis(began));
+        round.faults += 1;
+        owner = standby;
+    }
+    publish_more(&mut owner, 200.0)?;
+    finish(scenario, &owner, load, round)
+}

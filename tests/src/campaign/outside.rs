@@ -1,0 +1,89 @@
+//! Parts that are programs of their own: the simulation and the fuzzer.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::results::Entry;
+use crate::failure::{Failure, Outcome, ensure};
+
+/// Runs the simulation with so many seeds.
+///
+/// # Errors
+/// A seed fails; the failure says how to replay it.
+pub fn simulate(first_seed: u64, seeds: u64) -> Outcome<Entry> {
+    let mut entry = Entry::begin("simulation", first_seed)?;
+    let output = Command::new("cargo")
+        .args([
+            "test",
+            "-q",
+            "-p",
+            "outbox-relay",
+            "--lib",
+            "simulation::whatever",
+            "--",
+            "--nocapture",
+        ])
+        .env("SEEDS", seeds.to_string())
+        .env("FIRST_SEED", first_seed.to_string())
+        .stderr(Stdio::inherit())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure(output.status.success(), || said.clone().into_owned())?;
+    let line = said.lines().find(|line| line.starts_with("seeds="));
+    line.ok_or_else(|| Failure::new("the simulation said nothing"))?
+        .clone_into(&mut entry.note);
+    entry.count = seeds;
+    Ok(entry)
+}
+
+/// Runs one target of the fuzzer for so many seconds. New inputs stay in `corpus`, and what breaks the target in
+/// `artifacts`.
+///
+/// # Errors
+/// The target broke.
+pub fn fuzz(program: &Path, target: &str, corpora: &[&Path], artifacts: &Path, seconds: u64) -> Outcome<Entry> {
+    let mut entry = Entry::begin(&format!("fuzz-{target}"), 0)?;
+    fs::create_dir_all(artifacts)?;
+    let log = artifacts.join(format!("{target}.log"));
+    let before = children_cpu_seconds()?;
+    let status = Command::new(program)
+        .args(corpora)
+        .arg(format!("-artifact_prefix={}/{target}-", artifacts.display()))
+        .arg(format!("-max_total_time={seconds}"))
+        .args([
+            "-rss_limit_mb=1024",
+            "-max_len=65536",
+            "-timeout=25",
+            "-print_final_stats=1",
+        ])
+        .env("FUZZ_TARGET", target)
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log)?)
+        .status()?;
+    entry.count = children_cpu_seconds()?.saturating_sub(before);
+    let said = fs::read_to_string(&log)?;
+    let number = |name: &str| {
+        said.lines()
+            .rev()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or("?")
+            .trim()
+    };
+    entry.note = format!("{} executions", number("stat::number_of_executed_units:"));
+    ensure(status.success(), || {
+        format!(
+            "{target} broke; the input is in {}, the log is {}",
+            artifacts.display(),
+            log.display()
+        )
+    })?;
+    Ok(entry)
+}
+
+/// CPU time of all children that have ended, in whole seconds.
+fn children_cpu_seconds() -> Outcome<u64> {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = usage.user_time().tv_sec() + usage.system_time().tv_sec();
+    Ok(u64::try_from(seconds)?)
+}
