@@ -26,6 +26,7 @@ fn every_code_is_provoked_in_a_scenario() -> Outcome {
             format!("(\"{code}\""),
             format!("&mut relay, \"{code}\""),
             format!(" \"{code}\","),
+            format!("\", \"{code}\")"),
             format!(": &str = \"{code}\";"),
         ];
         ways.iter().any(|way| sources.contains(way))

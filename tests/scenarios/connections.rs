@@ -35,7 +35,7 @@ fn a_row_that_halts_the_line_stays_the_reason_over_a_lost_connection() -> Outcom
     let bad = "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload)
                VALUES ('not a topic name!', '1', 'x', '{}')";
     scenario.database()?.run(bad)?;
-    relay.wait_for_fault("row_does_not_fit_mapping")?;
+    relay.wait_for_fault("row_matches_no_route")?;
     let reconnects = relay.figures()?.get("reconnects_total{peer=\"postgres\"}");
     scenario.database()?.run(&format!(
         "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{}'",
@@ -43,10 +43,10 @@ fn a_row_that_halts_the_line_stays_the_reason_over_a_lost_connection() -> Outcom
     ))?;
     relay.wait_for_figure("reconnects_total{peer=\"postgres\"}", |now| now > reconnects)?;
     relay.wait_for_readiness("the row to be met again", |readiness| {
-        readiness.has("row_does_not_fit_mapping") && !readiness.has("postgres_unreachable")
+        readiness.has("row_matches_no_route") && !readiness.has("postgres_unreachable")
     })?;
     writer.write(10)?;
-    let lines = relay.log().matches("row_does_not_fit_mapping").count();
+    let lines = relay.log().matches("row_matches_no_route").count();
     ensure(lines == 1, || {
         format!("{lines} lines about one row\n{}", relay.log_tail())
     })?;

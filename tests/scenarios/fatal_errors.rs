@@ -3,6 +3,7 @@
 //! No real broker gives these errors when asked to, so the brokers are librdkafka's own mock of them; the relay and
 //! `PostgreSQL` are real.
 
+use outbox_relay::fault::policy::{ErrorName, POLICY};
 use outbox_relay_tests::consumer::Consumer;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::history::History;
@@ -10,6 +11,7 @@ use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::verifier::{Evidence, verify};
 use outbox_relay_tests::writer::Writer;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -124,6 +126,45 @@ fn refused_and_resent(label: &str, error: RDKafkaRespErr, code: &str) -> Outcome
     writer.write(1)?;
     relay.wait_for_fault(code)?;
     relay.wait_for_phase("streaming")?;
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
+}
+
+/// Every answer of a broker that has a row in the policy, given by the mock: each is counted under its fault, and the
+/// relay goes on by itself. What librdkafka finds out without an answer is provoked elsewhere, on real brokers.
+#[test]
+fn every_answer_of_a_broker_is_the_fault_that_the_policy_says_and_passes() -> Outcome {
+    let (mut scenario, brokers) = start("answers")?;
+    scenario.settings.set("retry.attempts", 1);
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    let answers = POLICY
+        .iter()
+        .flat_map(|(code, errors)| errors.iter().map(move |error| (code, error)));
+    let mut given = 0;
+    for (code, error) in answers {
+        let ErrorName::Kafka(answer) = error else { continue };
+        let number = *answer as i32;
+        // Negative ones are librdkafka's own. It asks again by itself where a topic has gone that was there, and a login
+        // is refused to a connection and not to records.
+        let is_no_answer = matches!(
+            answer,
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::SaslAuthenticationFailed
+        );
+        if number < 0 || is_no_answer {
+            continue;
+        }
+        let name = code.name();
+        let counter = format!("publish_failures_total{{error_type=\"{name}\"}}");
+        let before = relay.figures()?.get(&counter);
+        brokers.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::try_from(number)?; ERRORS]);
+        writer.write(1)?;
+        relay.wait_for_fault(name)?;
+        relay.wait_for_figure(&counter, |now| now > before)?;
+        relay.wait_for_phase("streaming")?;
+        given += 1;
+    }
+    ensure(given >= 13, || format!("only {given} answers were given"))?;
     let rebuilds = relay.figures()?.count("producer_rebuilds_total");
     arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
 }

@@ -16,6 +16,7 @@ mod fatal_errors;
 mod figures;
 mod halted_line;
 mod kafka_doors;
+mod named_states;
 mod ownership;
 mod postgres_faults;
 mod privileges;

@@ -1,5 +1,5 @@
-//! A stretch of network with weather: it passes bytes on until it is told to hold them back, to swallow one direction, or
-//! to cut a connection in the middle of what it says.
+//! A stretch of network with weather: it passes bytes on until it is told to hold them back, in one direction or both, or
+//! to cut a connection in the middle of what it says. It never takes bytes out of the middle of a connection: TCP does not.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,9 +24,9 @@ pub enum Weather {
     Late(Duration),
     /// None passes in either direction, and no connection ends: nobody is told.
     BlackHole,
-    /// What the server says does not arrive, what the client says does: half open.
+    /// What the server says does not arrive as long as this lasts, what the client says does: half open.
     Deaf,
-    /// What the client says does not arrive, what the server says does.
+    /// What the client says does not arrive as long as this lasts, what the server says does.
     Mute,
     /// The next piece of each connection passes by half, and then it ends.
     CutInside,
@@ -53,6 +53,17 @@ struct Shared {
 enum Towards {
     Server,
     Client,
+}
+
+impl Weather {
+    fn holds(self, towards: Towards) -> bool {
+        match self {
+            Self::BlackHole => true,
+            Self::Deaf => towards == Towards::Client,
+            Self::Mute => towards == Towards::Server,
+            _ => false,
+        }
+    }
 }
 
 impl Stretch {
@@ -142,7 +153,7 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
             return Ok(());
         }
         // Unread, it fills the sender's buffers, as it would on the way.
-        if weather == Weather::BlackHole {
+        if weather.holds(towards) {
             shared.touch();
             thread::sleep(LOOK_EVERY);
             continue;
@@ -153,7 +164,7 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(error) => return Err(error),
         };
-        if !deliver(&piece[..bytes], to, towards, shared)? {
+        if !deliver(&piece[..bytes], to, shared)? {
             return Ok(());
         }
     }
@@ -161,23 +172,22 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
 }
 
 /// Returns whether the connection lives on.
-fn deliver(piece: &[u8], to: &mut TcpStream, towards: Towards, shared: &Shared) -> std::io::Result<bool> {
+fn deliver(piece: &[u8], to: &mut TcpStream, shared: &Shared) -> std::io::Result<bool> {
     let weather = *shared.weather();
     if weather != Weather::Clear {
         shared.touch();
     }
-    match (weather, towards) {
-        (Weather::Deaf, Towards::Client) | (Weather::Mute, Towards::Server) => Ok(true),
-        (Weather::CutInside, _) => {
+    match weather {
+        Weather::CutInside => {
             to.write_all(&piece[..piece.len() / 2])?;
             Ok(false)
         }
-        (Weather::Late(delay), _) => {
+        Weather::Late(delay) => {
             thread::sleep(delay + delay.mul_f64(fastrand::f64()));
             to.write_all(piece).map(|()| true)
         }
-        // What was read just before the hole opened is lost with it: the connection must not go on as if it were not.
-        (Weather::BlackHole | Weather::Cut, _) => Ok(false),
+        Weather::Cut => Ok(false),
+        // What was read just before it was to be held is on its way.
         _ => to.write_all(piece).map(|()| true),
     }
 }

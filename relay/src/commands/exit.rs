@@ -15,6 +15,7 @@ Exit codes:
        and what to do next
   2    `healthcheck`: the relay is not live
   64   the command line is wrong
+  70   `run`: its own loop stood still for admin.stuck_after_ms
   75   `run`: stopped before everything was confirmed; that repeats after
        the next start, and nothing is lost
   78   the configuration is wrong; every error is listed

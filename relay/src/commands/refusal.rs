@@ -44,7 +44,7 @@ macro_rules! refusals {
     };
 }
 
-// 64, 75 and 78 are EX_USAGE, EX_TEMPFAIL and EX_CONFIG of sysexits.h; 130 is 128 + SIGINT, as shells say it.
+// 64, 70, 75 and 78 are EX_USAGE, EX_SOFTWARE, EX_TEMPFAIL and EX_CONFIG of sysexits.h; 130 is 128 + SIGINT, as shells say it.
 #[rustfmt::skip]
 refusals! {
     CommandLineWrong = "command_line_wrong", 64, "all":
@@ -68,6 +68,9 @@ refusals! {
     LeftAtOnce = "left_at_once", 130, "`run`":
         "a second signal came before the drain had ended",
         "nothing: what was in flight repeats after the next start";
+    LoopStuck = "loop_stuck", 70, "`run`":
+        "the relay's own loop has not turned for `admin.stuck_after_ms`: a bug, or a file system that does not answer",
+        "look at the file systems that hold its secrets; what was in flight repeats after the next start";
     CodeUnknown = "code_unknown", 1, "`explain`":
         "there is no fault or refusal of that name",
         "`outbox-relay explain` lists them all";

@@ -1,10 +1,12 @@
 //! `outbox-relay run`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use super::refusal::Entry;
 use super::{Failure, Refusal, block_on, leave};
 use crate::admin::Admin;
 use crate::config::Settings;
@@ -19,7 +21,9 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         Failure::new(Refusal::ConfigurationWrong, what, "correct log.filter")
     })?;
     let metrics = Arc::<Metrics>::default();
-    let (health, heartbeat) = (Health::default(), Heartbeat::default());
+    let admin = &settings.admin;
+    let health = Health::new(Duration::from_millis(admin.degraded_after_ms));
+    let heartbeat = Heartbeat::new(Duration::from_millis(admin.stuck_after_ms));
     show_limits(&metrics, &settings);
 
     let delivery = Delivery::start(&settings, Arc::clone(&metrics), health.clone())
@@ -37,6 +41,9 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             "choose another admin.listen, or stop what holds it",
         )
     })?;
+    heartbeat
+        .watch(give_up)
+        .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     announce(&settings, bound);
 
     let settings = Arc::new(settings);
@@ -75,6 +82,18 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
             Err(Failure::logged(Refusal::StoppedUndrained))
         }
     }
+}
+
+/// Nothing else ends the process by itself: an outage of a server is waited for.
+fn give_up(stuck_for: Duration) {
+    let Entry { name, exit, remedy, .. } = Refusal::LoopStuck.entry();
+    let seconds = stuck_for.as_secs();
+    tracing::error!(
+        code = name,
+        next = remedy,
+        "the loop has not turned for {seconds} s; ending, nothing is lost"
+    );
+    leave(exit);
 }
 
 fn announce(settings: &Settings, admin: std::net::SocketAddr) {

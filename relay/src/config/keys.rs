@@ -239,6 +239,11 @@ pub static KEYS: &[Key] = &[
 
     row("admin.listen", Address, Value("127.0.0.1:9464"),
         "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),
+    row("admin.degraded_after_ms", ms(1_000, 24 * HOUR), Value("300000"),
+        "What should pass by itself and lasts longer makes the phase degraded, which can page; it is tried again all the same."),
+    row("admin.stuck_after_ms", ms(1_000, HOUR), Value("120000"),
+        "The process ends, with exit code 70, when its own loop has not turned for so long; /livez says so after a quarter of it.")
+            .note("An outage of PostgreSQL or Kafka never stops the loop."),
 
     row("log.filter", Filter, Value("info"),
         "What is logged.")

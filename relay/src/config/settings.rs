@@ -257,6 +257,10 @@ pub struct PipelineSettings {
 pub struct AdminSettings {
     /// Address to listen on; loopback by default.
     pub listen: SocketAddr,
+    /// What should pass by itself and lasts longer is a state of its own.
+    pub degraded_after_ms: u64,
+    /// The process ends when its loop has not turned for so long.
+    pub stuck_after_ms: u64,
 }
 
 /// What is logged, and how.

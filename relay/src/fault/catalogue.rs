@@ -130,9 +130,12 @@ catalogue! {
         RowTooLarge = "row_too_large", Environment:
             "the server sent a row above `postgres.frame_bytes_max`",
             "raise it and restart the relay";
+        RowMatchesNoRoute = "row_matches_no_route", EventDefect:
+            "a row's table has no outbox, or its outbox's template gives no possible topic for it",
+            "correct the outbox's table or topic template and restart the relay; the message names the row";
         RowDoesNotFitMapping = "row_does_not_fit_mapping", EventDefect:
-            "a row cannot become a record by its outbox's columns and topic template",
-            "correct the outbox's configuration and restart the relay; the message names the row and the column";
+            "a row cannot become a record by its outbox's columns",
+            "correct the outbox's columns and restart the relay; the message names the row and the column";
     }
     "Kafka" {
         KafkaSecretUnreadable = "kafka_secret_unreadable", Environment:

@@ -1,6 +1,7 @@
 //! What stands in the way, in words for the person who is called.
 
 mod catalogue;
+pub mod policy;
 
 pub use catalogue::{Entry, FaultCode, SECTIONS};
 

@@ -1,92 +1,43 @@
-//! What each of Kafka's errors means for the line.
-//!
-//! Source: librdkafka `INTRODUCTION.md` and `rd_kafka_err_action`; those that it retries itself never come here.
-//! An error that is not in the table is transient: tried again for ever, never a reason to lose an event.
+//! What is said of Kafka's errors. Which fault each of them is, is [`policy`]'s.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
-use crate::fault::{Fault, FaultCode};
-
-/// A row of the table: codes, the fault they mean, what to do next.
-type Row = (&'static [Code], FaultCode, &'static str);
+use crate::fault::{Fault, FaultCode, policy};
 
 /// What to do about a login that the brokers refuse.
 pub(super) const LOGIN_REMEDY: &str = "correct the login, at the brokers or in the files under kafka.property_files, \
     which are read anew; what is under kafka.properties counts after a restart";
 
-const TABLE: [Row; 8] = [
-    (
-        &[
-            Code::UnknownTopicOrPartition,
-            Code::UnknownTopic,
-            Code::UnknownPartition,
-        ],
-        FaultCode::TopicMissing,
-        "create the topic, or correct the outbox's topic template; the relay goes on by itself",
-    ),
-    (
-        &[Code::TopicAuthorizationFailed],
-        FaultCode::TopicNotAuthorized,
-        "allow the relay's principal to WRITE and DESCRIBE the topic; the relay goes on by itself",
-    ),
-    (
-        &[
-            Code::ClusterAuthorizationFailed,
-            Code::TransactionalIdAuthorizationFailed,
-        ],
-        FaultCode::ClusterNotAuthorized,
-        "allow the relay's principal to WRITE to its topics: it may write to none (brokers before 2.8: IDEMPOTENT_WRITE \
-         on the cluster too); the relay goes on by itself",
-    ),
-    (
-        &[Code::SaslAuthenticationFailed, Code::Authentication],
-        FaultCode::KafkaAuthenticationFailed,
-        LOGIN_REMEDY,
-    ),
-    (
-        &[
-            Code::InvalidRequiredAcks,
-            Code::UnsupportedVersion,
-            Code::UnsupportedSASLMechanism,
-        ],
-        FaultCode::KafkaUnsupported,
-        "the brokers cannot do what the relay needs; see the supported versions in the README",
-    ),
-    (
-        &[Code::MessageSizeTooLarge, Code::MessageBatchTooLarge],
-        FaultCode::RecordTooLarge,
-        "raise the topic's max.message.bytes; the relay goes on by itself",
-    ),
-    (
-        &[
-            Code::InvalidRecord,
-            Code::PolicyViolation,
-            Code::UnsupportedForMessageFormat,
-            Code::InvalidTimestamp,
-            Code::InvalidDifferentRecord,
-        ],
-        FaultCode::RecordRefused,
-        "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
-         the relay goes on by itself once the brokers accept the record",
-    ),
-    (
-        &[Code::InvalidTopic],
-        FaultCode::TopicInvalid,
-        "correct the outbox's topic template or the row's aggregate type",
-    ),
-];
+const fn hint(fault: FaultCode) -> &'static str {
+    match fault {
+        FaultCode::TopicMissing => {
+            "create the topic, or correct the outbox's topic template; the relay goes on by itself"
+        }
+        FaultCode::TopicNotAuthorized => {
+            "allow the relay's principal to WRITE and DESCRIBE the topic; the relay goes on by itself"
+        }
+        FaultCode::ClusterNotAuthorized => {
+            "allow the relay's principal to WRITE to its topics: it may write to none (brokers before 2.8: \
+             IDEMPOTENT_WRITE on the cluster too); the relay goes on by itself"
+        }
+        FaultCode::KafkaAuthenticationFailed => LOGIN_REMEDY,
+        FaultCode::KafkaUnsupported => {
+            "the brokers cannot do what the relay needs; see the supported versions in GUARANTEES.md"
+        }
+        FaultCode::RecordTooLarge => "raise the topic's max.message.bytes; the relay goes on by itself",
+        FaultCode::RecordRefused => {
+            "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
+             the relay goes on by itself once the brokers accept the record"
+        }
+        FaultCode::TopicInvalid => "correct the outbox's topic template or the row's aggregate type",
+        _ => "nothing: the relay tries again for ever; look at the brokers if this lasts",
+    }
+}
 
 /// The fault that a delivery error means.
 pub(super) fn delivery_fault(code: Code, about: &str) -> Fault {
-    let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
-    let (fault, hint) = row.map_or(
-        (
-            FaultCode::DeliveryFailed,
-            "nothing: the relay tries again for ever; look at the brokers if this lasts",
-        ),
-        |&(_, fault, hint)| (fault, hint),
-    );
-    Fault::new(fault, format!("Kafka did not take {about}: {code}"), hint)
+    let fault = policy::of_kafka(code);
+    Fault::new(fault, format!("Kafka did not take {about}: {code}"), hint(fault))
 }
 
 /// The fault that it means when the producer itself does not take a record, without asking the brokers.
@@ -104,8 +55,7 @@ pub(super) fn refusal_fault(code: Code, about: &str) -> Fault {
 
 /// The name of a delivery error: a bounded set, used as a metric label.
 pub(super) fn error_type(code: Code) -> &'static str {
-    let row = TABLE.iter().find(|(codes, ..)| codes.contains(&code));
-    row.map_or(FaultCode::DeliveryFailed, |&(_, fault, _)| fault).name()
+    policy::of_kafka(code).name()
 }
 
 /// Errors that follow from an earlier one and are never the cause themselves.
@@ -161,40 +111,4 @@ pub(super) fn no_token(why: &str) -> Fault {
         format!("there is no token to log in to Kafka with: {why}"),
         "mend what kafka.oauth_token_file or kafka.oauth_token_command names; the relay asks again by itself",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fault::FaultKind;
-
-    #[test]
-    fn an_error_that_nobody_listed_is_transient() {
-        let fault = delivery_fault(Code::NotEnoughReplicas, "a record");
-        assert_eq!(
-            (fault.kind(), fault.code),
-            (FaultKind::Transient, FaultCode::DeliveryFailed)
-        );
-    }
-
-    #[test]
-    fn an_operators_mistake_is_never_an_events_defect() {
-        for code in [
-            Code::UnknownTopicOrPartition,
-            Code::UnknownTopic,
-            Code::TopicAuthorizationFailed,
-        ] {
-            assert_eq!(delivery_fault(code, "x").kind(), FaultKind::Environment, "{code:?}");
-        }
-    }
-
-    #[test]
-    fn no_code_stands_in_two_rows() {
-        for (row, (codes, ..)) in TABLE.iter().enumerate() {
-            for code in *codes {
-                let rows = TABLE.iter().filter(|(codes, ..)| codes.contains(code)).count();
-                assert_eq!(rows, 1, "{code:?} of row {row}");
-            }
-        }
-    }
 }

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use outbox_decoder::stream::Frame;
 use postgres_protocol::message::backend::Message;
 
-use crate::fault::{Fault, FaultCode};
+use crate::fault::{Fault, policy};
 use crate::pipeline::{Defect, DefectCause};
 use crate::postgres::{PostgresError, ServerError};
 
@@ -82,7 +82,7 @@ pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
             ..fault
         },
         DefectCause::Mapping(error) => Fault::new(
-            FaultCode::RowDoesNotFitMapping,
+            policy::of_row(&error),
             format!("{error} ({at})"),
             "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
              meanwhile, and nothing is lost",

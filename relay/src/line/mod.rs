@@ -218,7 +218,7 @@ impl Line {
                 biased;
                 () = stop_asked(&mut self.shutdown) => return None,
                 _ = tick.tick() => {
-                    self.heartbeat.beat();
+                    self.beat();
                     if let Some((_, pipeline)) = &mut self.pipeline {
                         self.delivery.turn(pipeline, Instant::now());
                         figures::show(&self.metrics, pipeline, self.received_before);
@@ -229,6 +229,12 @@ impl Line {
                 done = &mut work => return Some(done),
             }
         }
+    }
+
+    /// The loop turns.
+    fn beat(&self) {
+        self.heartbeat.beat();
+        self.health.tell_what_lasts();
     }
 
     fn undrained(&self) -> Outcome {

@@ -11,7 +11,7 @@ use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
 use crate::fault::{Fault, FaultKind};
 use crate::line::confirm::Confirmation;
-use crate::pipeline::{Pipeline, Stop, Until};
+use crate::pipeline::{DefectCause, Pipeline, Stop, Until};
 use crate::postgres::{Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault};
 use crate::telemetry::{Condition, Part, lsn_bytes};
 
@@ -135,6 +135,7 @@ impl<'l> Streaming<'l> {
                 delivery,
                 defect: halted_at,
                 health,
+                metrics,
                 ..
             } = &mut *self.line
             else {
@@ -148,8 +149,15 @@ impl<'l> Streaming<'l> {
                 Stop::CommitBoundary => (Some(Pause::Boundary), None),
                 Stop::Control(frame) => (None, Some(interrupt::owned(frame))),
                 Stop::Defect(defect) => {
-                    *halted_at = Some(defect.position);
-                    health.set(Part::Row, Condition::Down(interrupt::defect_fault(defect)));
+                    let is_news = halted_at.replace(defect.position) != Some(defect.position);
+                    let is_mapping = matches!(defect.cause, DefectCause::Mapping(_));
+                    let fault = interrupt::defect_fault(defect);
+                    // What the producer refuses is counted where that is known.
+                    if is_news && is_mapping {
+                        let labels = [fault.code.name()];
+                        metrics.publish_failures.with_label_values(&labels).inc();
+                    }
+                    health.set(Part::Row, Condition::Down(fault));
                     (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
                 }
                 Stop::Broken(error) => return Err(self.lost(&error.into())),
@@ -224,7 +232,7 @@ impl<'l> Streaming<'l> {
 
     async fn tick(&mut self, now: Instant) -> Result<(), End> {
         self.settle(now);
-        self.line.heartbeat.beat();
+        self.line.beat();
         self.turn();
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
@@ -18,6 +18,8 @@ pub enum Phase {
     Connecting,
     /// Another relay holds the slot; this one waits for it.
     Standby,
+    /// What should pass by itself has lasted too long; tried again all the same.
+    Degraded,
     /// Events flow.
     Streaming,
     /// Somebody has to act; the reason says who and how.
@@ -28,9 +30,10 @@ pub enum Phase {
 
 impl Phase {
     /// Every phase, for the gauge.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Connecting,
         Self::Standby,
+        Self::Degraded,
         Self::Streaming,
         Self::Halted,
         Self::Draining,
@@ -41,6 +44,7 @@ impl Phase {
         match self {
             Self::Connecting => "connecting",
             Self::Standby => "standby",
+            Self::Degraded => "degraded",
             Self::Streaming => "streaming",
             Self::Halted => "halted",
             Self::Draining => "draining",
@@ -90,8 +94,18 @@ pub enum Condition {
 #[derive(Debug)]
 struct Board {
     conditions: [Condition; 4],
+    /// Since when each part has had something that should pass by itself.
+    troubled: [Option<Trouble>; 4],
+    degraded_after: Duration,
     draining: bool,
     since: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Trouble {
+    since: Instant,
+    /// Somebody has been told that it lasts.
+    is_told: bool,
 }
 
 /// The state of the whole relay. Clones show the same state.
@@ -111,19 +125,27 @@ pub struct Snapshot {
 
 impl Default for Health {
     fn default() -> Self {
-        let conditions = [Condition::Starting, Condition::Starting, Condition::Up, Condition::Up];
-        Self(Arc::new(Mutex::new(Board {
-            conditions,
-            draining: false,
-            since: Instant::now(),
-        })))
+        Self::new(Duration::from_mins(5))
     }
 }
 
 impl Health {
+    /// Nothing is known yet. What should pass by itself and lasts longer than this is a state of its own.
+    pub fn new(degraded_after: Duration) -> Self {
+        let conditions = [Condition::Starting, Condition::Starting, Condition::Up, Condition::Up];
+        Self(Arc::new(Mutex::new(Board {
+            conditions,
+            troubled: [None; 4],
+            degraded_after,
+            draining: false,
+            since: Instant::now(),
+        })))
+    }
+
     /// Sets a part's condition, and logs it when it is another than before.
     pub fn set(&self, part: Part, condition: Condition) {
         let mut board = self.board();
+        board.note_trouble(part, &condition);
         let before = &mut board.conditions[part as usize];
         if same(before, &condition) {
             *before = condition;
@@ -133,6 +155,26 @@ impl Health {
         log_change(part, was_wrong, &condition);
         *before = condition;
         board.since = Instant::now();
+    }
+
+    /// Tells once of each part's trouble that it lasts. To be called now and then.
+    pub fn tell_what_lasts(&self) {
+        let mut board = self.board();
+        for part in Part::ALL {
+            if !board.lasts(part) {
+                continue;
+            }
+            let Board {
+                conditions, troubled, ..
+            } = &mut *board;
+            if let (Some(trouble @ Trouble { is_told: false, .. }), Condition::Down(fault)) =
+                (&mut troubled[part as usize], &conditions[part as usize])
+            {
+                let (part, seconds) = (part.name(), trouble.since.elapsed().as_secs());
+                error!(part, code = fault.code.name(), seconds, next = %fault.hint, "degraded: {}", fault.message);
+                trouble.is_told = true;
+            }
+        }
     }
 
     /// From now on the relay is stopping.
@@ -172,10 +214,30 @@ impl Snapshot {
         for (_, fault) in &self.faults {
             let _ = writeln!(text, "{}: {}\n  next: {}", fault.code, fault.message, fault.hint);
         }
-        if matches!(self.phase, Phase::Connecting | Phase::Halted) && !self.faults.is_empty() {
+        if matches!(self.phase, Phase::Connecting | Phase::Degraded | Phase::Halted) && !self.faults.is_empty() {
             text.push_str(WAITING);
         }
         text
+    }
+}
+
+impl Board {
+    /// Another fault of the same kind does not start the clock anew: it would never be over.
+    fn note_trouble(&mut self, part: Part, condition: &Condition) {
+        let is_trouble = matches!(condition, Condition::Down(fault) if fault.kind() == FaultKind::Transient);
+        let troubled = &mut self.troubled[part as usize];
+        if is_trouble {
+            troubled.get_or_insert(Trouble {
+                since: Instant::now(),
+                is_told: false,
+            });
+        } else {
+            *troubled = None;
+        }
+    }
+
+    fn lasts(&self, part: Part) -> bool {
+        self.troubled[part as usize].is_some_and(|trouble| trouble.since.elapsed() >= self.degraded_after)
     }
 }
 
@@ -185,6 +247,8 @@ fn phase(board: &Board, faults: &[(Part, Fault)]) -> Phase {
         Phase::Draining
     } else if any(FaultKind::Environment) || any(FaultKind::EventDefect) {
         Phase::Halted
+    } else if Part::ALL.into_iter().any(|part| board.lasts(part)) {
+        Phase::Degraded
     } else if any(FaultKind::Standby) {
         Phase::Standby
     } else if !faults.is_empty() || board.conditions.contains(&Condition::Starting) {
@@ -253,6 +317,25 @@ mod tests {
         assert_eq!(phase(), Phase::Halted);
         health.set_draining();
         assert_eq!(phase(), Phase::Draining);
+    }
+
+    #[test]
+    fn what_should_pass_by_itself_and_lasts_is_a_state_of_its_own_until_it_has_passed() {
+        let health = Health::new(Duration::ZERO);
+        for part in [Part::Postgres, Part::Kafka] {
+            health.set(part, Condition::Up);
+        }
+        let down = |code| Condition::Down(Fault::new(code, "m", "h"));
+        health.set(Part::Kafka, down(FaultCode::KafkaUnreachable));
+        assert_eq!(health.snapshot().phase, Phase::Degraded);
+        health.set(Part::Line, down(FaultCode::TopicMissing));
+        assert_eq!(health.snapshot().phase, Phase::Halted, "what needs somebody is worse");
+        health.set(Part::Line, Condition::Up);
+        health.set(Part::Kafka, Condition::Up);
+        assert_eq!(health.snapshot().phase, Phase::Streaming);
+        let patient = Health::default();
+        patient.set(Part::Kafka, down(FaultCode::KafkaUnreachable));
+        assert_eq!(patient.snapshot().phase, Phase::Connecting);
     }
 
     #[test]

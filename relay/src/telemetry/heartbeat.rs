@@ -2,31 +2,60 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// The loop beats ten times a second; this long without a beat means that it is stuck.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// The loop beats ten times a second; `/livez` complains after this part of the time after which the process ends.
+const COMPLAINT: u32 = 4;
+/// So often the watchdog looks in that time. It counts its own looks and not the clock: a process that was stopped, or a
+/// machine that slept, has lost time and not its loop.
+const LOOKS: u32 = 20;
 
 /// Beaten by the loop, asked by `/livez`. Clones share the beat.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
     started: Instant,
     beaten_ms: Arc<AtomicU64>,
-}
-
-impl Default for Heartbeat {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            beaten_ms: Arc::default(),
-        }
-    }
+    stuck_after: Duration,
 }
 
 impl Heartbeat {
+    /// Of a loop that is to be given up when it has not turned for so long.
+    pub fn new(stuck_after: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            beaten_ms: Arc::default(),
+            stuck_after,
+        }
+    }
+
+    /// Looks after the loop on a thread of its own, and calls when it has not turned for the whole time. Until the first
+    /// beat nobody is called.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn watch(&self, stuck: impl Fn(Duration) + Send + 'static) -> std::io::Result<()> {
+        let heartbeat = self.clone();
+        let look = move || {
+            let (mut seen, mut same) = (0, 0);
+            loop {
+                thread::sleep(heartbeat.stuck_after / LOOKS);
+                let beaten = heartbeat.beaten_ms.load(Ordering::Relaxed);
+                same = if beaten == seen && beaten > 0 { same + 1 } else { 0 };
+                seen = beaten;
+                if same >= LOOKS {
+                    stuck(heartbeat.stuck_after);
+                    same = 0;
+                }
+            }
+        };
+        thread::Builder::new().name("watchdog".to_owned()).spawn(look).map(drop)
+    }
+
     /// The loop has turned.
     pub fn beat(&self) {
-        self.beaten_ms.store(self.since_start_ms(), Ordering::Relaxed);
+        // Never 0, which means that it has not begun.
+        self.beaten_ms.store(self.since_start_ms().max(1), Ordering::Relaxed);
     }
 
     /// For how long it has not; `None` as long as that is nothing to worry about.
@@ -35,7 +64,7 @@ impl Heartbeat {
             .since_start_ms()
             .saturating_sub(self.beaten_ms.load(Ordering::Relaxed));
         let silent = Duration::from_millis(silent_ms);
-        (silent > STUCK_AFTER).then_some(silent)
+        (silent > self.stuck_after / COMPLAINT).then_some(silent)
     }
 
     fn since_start_ms(&self) -> u64 {
@@ -54,7 +83,7 @@ mod tests {
         };
         let heartbeat = Heartbeat {
             started: long_ago,
-            beaten_ms: Arc::default(),
+            ..Heartbeat::new(Duration::from_mins(2))
         };
         assert!(heartbeat.stuck_for().is_some());
         heartbeat.beat();

@@ -17,8 +17,13 @@ pub(super) fn pipeline(reader: &mut Reader) -> Result<PipelineSettings, Noted> {
 }
 
 pub(super) fn admin(reader: &mut Reader) -> Result<AdminSettings, Noted> {
+    let listen = reader.read("admin.listen", address);
+    let degraded_after_ms = reader.read("admin.degraded_after_ms", whole);
+    let stuck_after_ms = reader.read("admin.stuck_after_ms", whole);
     Ok(AdminSettings {
-        listen: reader.read("admin.listen", address)?,
+        listen: listen?,
+        degraded_after_ms: degraded_after_ms?,
+        stuck_after_ms: stuck_after_ms?,
     })
 }
 
