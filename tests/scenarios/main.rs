@@ -17,6 +17,7 @@ mod figures;
 mod halted_line;
 mod kafka_doors;
 mod named_states;
+mod network;
 mod ownership;
 mod postgres_faults;
 mod privileges;

@@ -294,6 +294,9 @@ impl<'l> Streaming<'l> {
         let Some((_, pipeline)) = &self.line.pipeline else {
             return;
         };
+        if self.leave_at.is_some() {
+            return;
+        }
         // Of events only: on PostgreSQL 14 the row's own transaction comes back as an empty one.
         let confirmed = self.confirmation.confirmed().min(pipeline.newest_event_end());
         if self.advisory.is_due(confirmed, now) {

@@ -22,8 +22,9 @@ impl<P: Producers> Delivery<P> {
 
     pub(super) fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
         let oldest = pipeline.ledger().unacknowledged().next();
-        let waited_for = oldest.filter(|_| matches!(self.state, State::Flowing(_)));
-        if self.stall.is_stalled(waited_for, now) && self.reports.are_brokers_up() {
+        // While no broker answers, that is the reason, and its time is none in which they could have acknowledged.
+        let could_come = matches!(self.state, State::Flowing(_)) && self.reports.are_brokers_up();
+        if self.stall.is_stalled(oldest.filter(|_| could_come), now) {
             // One broker that refuses the relay holds its records back while the others answer.
             let why = self.renewal.why().cloned().unwrap_or_else(policy::stalled);
             self.health.set(Part::Kafka, Condition::Down(why));
