@@ -69,7 +69,7 @@ impl Backoff {
         }
     }
 
-    /// Waits of at least `first_ms` that are out of step also when they are the longest.
+    /// Waits of at least `first_ms`, or half of `max_ms` where that is less, that are out of step also when they are the longest.
     pub fn jittered(first_ms: u64, max_ms: u64) -> Self {
         Self::new(Schedule {
             growth: Growth::EqualJitter,

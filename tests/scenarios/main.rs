@@ -6,11 +6,13 @@
 
 mod bad_input;
 mod broker_faults;
+mod clocks;
 mod codes;
 mod commands;
 mod connections;
 mod cut_connections;
 mod demo;
+mod disks;
 mod doors;
 mod fatal_errors;
 mod figures;

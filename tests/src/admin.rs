@@ -23,6 +23,17 @@ impl Figures {
         format!("{:.0}", self.get(name)).parse().unwrap_or(0)
     }
 
+    /// Everything that may only grow, with its whole name.
+    pub fn counters(self) -> impl Iterator<Item = (String, f64)> {
+        let grows = |name: &str| {
+            let name = name.split('{').next().unwrap_or_default();
+            ["_total", "_count", "_bucket", "_sum"]
+                .iter()
+                .any(|end| name.ends_with(end))
+        };
+        self.0.into_iter().filter(move |(name, _)| grows(name))
+    }
+
     /// Reads the exposition format. Lines that it does not understand are left out.
     pub fn parse(text: &str) -> Figures {
         let samples = text.lines().filter(|line| !line.starts_with('#'));

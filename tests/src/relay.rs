@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use crate::admin::{self, Figures};
 use crate::failure::{Failure, Outcome};
 use crate::program::program;
+use crate::scraper::Scraper;
 use crate::stack::free_port;
 use crate::wait::wait_for;
 
@@ -22,6 +23,7 @@ pub struct Relay {
     admin_port: u16,
     log: PathBuf,
     expected: Vec<String>,
+    scraper: Scraper,
 }
 
 /// The answer of `/readyz`.
@@ -66,6 +68,7 @@ impl Relay {
             admin_port,
             log,
             expected: Vec::new(),
+            scraper: Scraper::start(admin_port),
         })
     }
 
@@ -87,6 +90,11 @@ impl Relay {
             .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "));
         let is_expected = |line: &&str| self.expected.iter().any(|code| line.contains(code));
         loud.filter(|line| !is_expected(line)).map(str::to_owned).collect()
+    }
+
+    /// What was wrong with its metrics, which are scraped all along.
+    pub fn complaints(&self) -> Vec<String> {
+        self.scraper.complaints()
     }
 
     /// The end of its log, for messages.
@@ -210,7 +218,32 @@ impl Relay {
     /// # Errors
     /// It has ended.
     pub fn signal(&self, signal: Signal) -> Outcome {
+        if !matches!(signal, Signal::SIGSTOP | Signal::SIGCONT) {
+            self.scraper.stop();
+        }
         Ok(signal::kill(self.pid()?, signal)?)
+    }
+
+    /// Stops it from running without ending it (SIGSTOP), and waits until it stands still.
+    ///
+    /// # Errors
+    /// It has ended.
+    #[track_caller]
+    pub fn freeze(&self) -> Outcome {
+        self.signal(Signal::SIGSTOP)?;
+        wait_for("the relay to stand still", || {
+            let stat = fs::read_to_string(self.proc_file("stat")).map_err(|error| error.to_string())?;
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            if state == Some('T') { Ok(()) } else { Err(stat) }
+        })
+    }
+
+    /// Lets it run again (SIGCONT).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn thaw(&self) -> Outcome {
+        self.signal(Signal::SIGCONT)
     }
 
     /// Asks it to stop and waits for its exit code; `None` after a signal.
@@ -241,6 +274,7 @@ impl Relay {
     /// # Errors
     /// It cannot be killed.
     pub fn kill(&mut self) -> Outcome {
+        self.scraper.stop();
         self.child.kill()?;
         self.child.wait()?;
         Ok(())

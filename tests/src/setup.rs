@@ -1,5 +1,7 @@
 //! What a scenario starts with.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use crate::failure::Outcome;
@@ -24,6 +26,9 @@ pub struct Setup {
     pub(crate) kafka_version: Option<&'static str>,
     /// Of the private Kafka: where it listens too, and where it tells those who come there to find it.
     pub(crate) kafka_detour: Option<(u16, u16)>,
+    /// Where the private `PostgreSQL` and the private Kafka keep their data.
+    pub(crate) postgres_disk: Option<PathBuf>,
+    pub(crate) kafka_disk: Option<PathBuf>,
     pub(crate) with_topic: bool,
     pub(crate) stage: Stage,
 }
@@ -56,6 +61,8 @@ impl Setup {
             private_brokers: None,
             kafka_version: None,
             kafka_detour: None,
+            postgres_disk: None,
+            kafka_disk: None,
             with_topic: true,
             stage: Stage::Slot,
         }
@@ -117,6 +124,20 @@ impl Setup {
     pub fn private_kafka(mut self) -> Setup {
         self.private_brokers = Some(1);
         self
+    }
+
+    /// Where [`Setup::private_postgres`] keeps its data.
+    #[must_use]
+    pub fn postgres_disk(mut self, folder: &Path) -> Setup {
+        self.postgres_disk = Some(folder.to_owned());
+        self
+    }
+
+    /// A Kafka of its own that keeps its data there.
+    #[must_use]
+    pub fn kafka_disk(mut self, folder: &Path) -> Setup {
+        self.kafka_disk = Some(folder.to_owned());
+        self.private_kafka()
     }
 
     /// A Kafka of its own that listens at one more port, and sends those who come there to `advertised`.

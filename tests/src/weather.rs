@@ -154,7 +154,9 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
         }
         // Unread, it fills the sender's buffers, as it would on the way.
         if weather.holds(towards) {
-            shared.touch();
+            if from.peek(&mut piece[..1]).is_ok_and(|bytes| bytes > 0) {
+                shared.touch();
+            }
             thread::sleep(LOOK_EVERY);
             continue;
         }

@@ -16,7 +16,7 @@ const LIMITS: Limits = Limits {
 /// What is in flight; every third record is acknowledged at once, the others newest first when the budget is full.
 #[derive(Default)]
 struct Producer {
-    in_flight: Vec<Ticket>,
+    in_flight: Vec<(Ticket, Lsn)>,
     sent: usize,
 }
 
@@ -28,7 +28,7 @@ impl Sink for Producer {
             return Err(SendError::Refused(()));
         }
         self.sent += 1;
-        self.in_flight.push(ticket);
+        self.in_flight.push((ticket, envelope.position.commit_lsn));
         Ok(())
     }
 
@@ -37,7 +37,7 @@ impl Sink for Producer {
 
 impl Producer {
     fn acknowledge(&mut self, pipeline: &mut Pipeline) {
-        while let Some(ticket) = self.in_flight.pop() {
+        while let Some((ticket, _)) = self.in_flight.pop() {
             pipeline.acknowledge(ticket);
         }
     }
@@ -62,12 +62,19 @@ fn stream(pipeline: &mut Pipeline, producer: &mut Producer, mut rest: &[u8]) {
         let fed = pipeline.feed(rest, Until::Exhausted, producer);
         rest = &rest[fed.consumed..];
         if producer.sent.is_multiple_of(3)
-            && let Some(ticket) = producer.in_flight.pop()
+            && let Some((ticket, _)) = producer.in_flight.pop()
         {
             pipeline.acknowledge(ticket);
         }
         let progress = pipeline.progress();
         assert!(progress.flushed >= flushed && progress.flushed <= progress.received);
+        // A commit is confirmed by its end, which lies behind its start.
+        assert!(
+            producer
+                .in_flight
+                .iter()
+                .all(|(_, commit_lsn)| progress.flushed <= *commit_lsn)
+        );
         assert!(pipeline.ledger().in_flight_records() <= LIMITS.in_flight_records_max);
         flushed = progress.flushed;
         match fed.stop {

@@ -1,6 +1,7 @@
 //! `outbox-relay run`.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,6 +15,9 @@ use crate::kafka::Delivery;
 use crate::line::{Line, Outcome};
 use crate::postgres::place;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
+
+/// A last word takes no longer.
+const TELL_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     start_logging(&settings.log).map_err(|error| {
@@ -88,11 +92,19 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 fn give_up(stuck_for: Duration) {
     let Entry { name, exit, remedy, .. } = Refusal::LoopStuck.entry();
     let seconds = stuck_for.as_secs();
-    tracing::error!(
-        code = name,
-        next = remedy,
-        "the loop has not turned for {seconds} s; ending, nothing is lost"
-    );
+    let (told, heard) = mpsc::channel();
+    let tell = move || {
+        tracing::error!(
+            code = name,
+            next = remedy,
+            "the loop has not turned for {seconds} s; ending, nothing is lost"
+        );
+        let _ = told.send(());
+    };
+    // What holds the loop may hold the log too: a pipe that nobody reads.
+    if thread::Builder::new().spawn(tell).is_ok() {
+        let _ = heard.recv_timeout(TELL_WITHIN);
+    }
     leave(exit);
 }
 

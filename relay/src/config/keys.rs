@@ -149,7 +149,8 @@ pub static KEYS: &[Key] = &[
             .note("fixed: not at all; exponential: they double; equal_jitter: one half of that is left to chance; \
                    full_jitter: all of it."),
     row("retry.initial_ms", ms(1, HOUR), Value("100"),
-        "The first wait."),
+        "The first wait.")
+            .note("None is shorter than 50 ms, whatever is configured: each attempt needs a producer of its own."),
     row("retry.max_ms", ms(1, HOUR), Value("30000"),
         "The longest wait."),
     row("retry.attempts", ATTEMPTS, Value("3"),

@@ -24,7 +24,9 @@ const METADATA: [u8; 19] = {
     ]
 };
 /// An answer that claims to be larger is none.
-const ANSWER_BYTES_MAX: usize = 1 << 20;
+const ANSWER_BYTES_MAX: usize = 1 << 16;
+/// Whoever gives its answer in more pieces than this gives none.
+const PIECES_MAX: usize = 64;
 
 /// What a listener may expect although the relay was told otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +66,23 @@ fn ask(stream: &mut (impl Read + Write), request: &[u8]) -> io::Result<()> {
     let rest = usize::try_from(u32::from_be_bytes([a, b, c, d])).ok();
     let rest = rest.and_then(|bytes| bytes.checked_sub(id.len()));
     match rest.filter(|&rest| rest <= ANSWER_BYTES_MAX && id == CORRELATION_ID) {
-        Some(rest) => stream.read_exact(&mut vec![0; rest]),
+        Some(rest) => read_pieces(stream, &mut vec![0; rest]),
         None => Err(io::ErrorKind::InvalidData.into()),
     }
+}
+
+/// Each read has a limit of time; together they have one by their number.
+fn read_pieces(stream: &mut impl Read, mut rest: &mut [u8]) -> io::Result<()> {
+    for _ in 0..PIECES_MAX {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        match stream.read(rest)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            bytes => rest = rest.split_at_mut(bytes).1,
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Also one that wants a certificate speaks it: it says so by an alert.
@@ -127,6 +143,20 @@ mod tests {
         assert!(!plain(&[]));
         assert!(!plain(&[b"HTTP/1.1 400 Bad Request"]));
         assert!(!Expectation::PlainText.is_of("127.0.0.1:1"));
+    }
+
+    #[test]
+    fn an_answer_that_drips_is_none() {
+        struct Drip;
+        impl Read for Drip {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                buffer[0] = 0;
+                Ok(1)
+            }
+        }
+        assert!(read_pieces(&mut Drip, &mut [0; PIECES_MAX - 1]).is_ok());
+        let dripped = read_pieces(&mut Drip, &mut [0; PIECES_MAX + 1]).map_err(|error| error.kind());
+        assert_eq!(dripped, Err(io::ErrorKind::TimedOut));
     }
 
     #[test]

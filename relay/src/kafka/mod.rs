@@ -31,6 +31,7 @@ pub(crate) use start_error::StartError;
 #[cfg(test)]
 pub(crate) mod simulated {
     pub(crate) use super::delivery::Delivery;
+    pub(crate) use super::introduction::NOBODY_IS_INTRODUCED;
     pub(crate) use super::murmur2::hash;
     pub(crate) use super::produce::{NotTaken, Produce, Producers};
     pub(crate) use super::properties::Batching;

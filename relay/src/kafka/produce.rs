@@ -38,6 +38,10 @@ pub(crate) trait Produce {
     /// Why the producer is beyond repair.
     fn fatal_error(&self) -> Option<RDKafkaErrorCode>;
 
+    /// Whether the system clock was set back since it was made. librdkafka waits for times of that clock, and would wait
+    /// until they are there again.
+    fn is_late(&self) -> bool;
+
     /// Gives up everything that is queued or in flight: each record comes back as a failed report.
     fn purge(&self);
 }

@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
+use crate::clock::Moment;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::kafka::credentials::Credentials;
 use crate::kafka::produce::{NotTaken, Produce, Producers};
@@ -32,6 +33,7 @@ pub(crate) struct Producer {
     to_count: SyncSender<TopicName>,
     /// What it was made from.
     credentials: Credentials,
+    made: Moment,
     _threads: Threads,
 }
 
@@ -86,6 +88,7 @@ impl Producer {
             tokens: tokens.clone(),
             protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
         };
+        let made = Moment::now();
         let client: BaseProducer<_> = config.create_with_context(callbacks)?;
         let client = Arc::new(client);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -106,6 +109,7 @@ impl Producer {
             client,
             to_count,
             credentials,
+            made,
             _threads: threads,
         })
     }
@@ -146,6 +150,10 @@ impl Produce for Producer {
 
     fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         self.client.client().fatal_error().map(|(code, _)| code)
+    }
+
+    fn is_late(&self) -> bool {
+        self.made.was_clock_set_back()
     }
 
     fn purge(&self) {

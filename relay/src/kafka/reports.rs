@@ -77,6 +77,13 @@ pub(super) enum Brokers {
     Down(Fault),
 }
 
+impl Brokers {
+    /// Whether time goes by in which records could be acknowledged.
+    pub(super) const fn could_acknowledge(&self) -> bool {
+        matches!(self, Self::Up | Self::Suspect(_))
+    }
+}
+
 /// A broker at `address` may expect something else than it gets; then this is the fault.
 #[derive(Debug)]
 pub(super) struct Doubt {

@@ -39,7 +39,7 @@ impl Streaming<'_> {
     pub(super) async fn leave(mut self, end: End) -> End {
         if self.can_still_confirm() {
             let (_, has_arrived) = self.confirm_now(GOODBYE_TIMEOUT).await;
-            self.line.left_nothing = has_arrived && self.is_idle();
+            self.line.left_nothing = has_arrived && self.may_leave();
         }
         end
     }
@@ -63,7 +63,6 @@ impl Streaming<'_> {
             if figures.and_then(|figures| figures.confirmed) >= Some(confirmed) {
                 return Ok(());
             }
-            self.line.heartbeat.beat();
             sleep(ASK_EVERY).await;
         }
     }

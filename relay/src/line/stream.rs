@@ -86,9 +86,11 @@ impl<'l> Streaming<'l> {
     }
 
     pub(super) async fn run(mut self) -> End {
-        match self.stream().await {
-            Err(end) => self.leave(end).await,
-            Ok(()) => self.say_goodbye().await,
+        let streamed = self.stream().await;
+        let heartbeat = self.line.heartbeat.clone();
+        match streamed {
+            Err(end) => heartbeat.beat_while(self.leave(end)).await,
+            Ok(()) => heartbeat.beat_while(self.say_goodbye()).await,
         }
     }
 
@@ -250,7 +252,7 @@ impl<'l> Streaming<'l> {
             return Err(End::Undrained);
         }
         if let Some((at, fault)) = &self.leave_at
-            && (now >= *at || self.is_idle())
+            && (now >= *at || self.may_leave())
         {
             return Err(End::Lost(fault.clone()));
         }
@@ -275,10 +277,8 @@ impl<'l> Streaming<'l> {
         };
         let progress = pipeline.progress();
         if let Some(status) = self.confirmation.due(progress, asked, self.silent_from, now) {
-            self.stream
-                .send_status(status)
-                .await
-                .map_err(|error| self.gone(&error))?;
+            let sent = self.line.heartbeat.beat_while(self.stream.send_status(status)).await;
+            sent.map_err(|error| self.gone(&error))?;
             self.line.metrics.received_lsn.set(lsn_bytes(progress.received));
             self.line.metrics.confirmed_lsn.set(lsn_bytes(progress.flushed));
             self.line
@@ -328,11 +328,17 @@ impl<'l> Streaming<'l> {
         matches!(self.pause, Some(Pause::Defect(_))) && self.line.in_flight_records() == 0
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         self.line
             .pipeline
             .as_ref()
             .is_some_and(|(_, pipeline)| Pipeline::is_idle(pipeline))
+    }
+
+    /// Everything that was ever taken is confirmed, on this connection too: nothing of it comes again.
+    pub(super) fn may_leave(&self) -> bool {
+        let pipeline = self.line.pipeline.as_ref();
+        pipeline.is_some_and(|(_, pipeline)| pipeline.is_idle() && pipeline.may_stop_here())
     }
 
     /// The control connection ended: usually the server shuts down, and then its walsender waits for this relay.

@@ -288,7 +288,7 @@ impl Pipeline {
 
     /// Between two transactions, and past whatever was taken on an earlier connection: before that it could not be
     /// confirmed on this one, and a stop would repeat it.
-    fn may_stop_here(&self) -> bool {
+    pub fn may_stop_here(&self) -> bool {
         self.transaction.is_none() && self.ledger.newest_taken().is_none_or(|taken| self.received > taken)
     }
 

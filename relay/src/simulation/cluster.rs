@@ -56,8 +56,6 @@ pub(super) struct Cluster {
     pub(super) mood: Option<(u8, Answer, u32)>,
     /// A row that a topic refuses, as one that is too large.
     pub(super) poison: Option<u32>,
-    /// Brokers remember no producer from one batch to the next.
-    pub(super) forgets: bool,
     pub(super) judge: Judge,
     pub(super) appended: u64,
     pub(super) refused: u64,
@@ -90,9 +88,6 @@ impl Cluster {
 
     fn number(&mut self, partition: Partition, batch: &Batch) -> Answer {
         let log = self.logs.entry(partition).or_default();
-        if self.forgets {
-            log.producers.clear();
-        }
         let next = log.producers.entry(batch.producer).or_insert(batch.first_number);
         let count = u32::try_from(batch.records.len()).expect("a small batch");
         if batch.first_number > *next {

@@ -36,4 +36,15 @@ impl Mutation {
         Self::IsNotIntroduced,
         Self::ConfirmsAcrossConnections,
     ];
+
+    /// How the judge may begin when it finds this.
+    pub(super) const fn shows_as(self) -> &'static [&'static str] {
+        match self {
+            Self::ConfirmsEarly | Self::KeepalivePassesInFlight | Self::ConfirmsByArrival => &["unsafe checkpoint"],
+            Self::ConfirmsCommitStart => &["needless repeat"],
+            Self::DropsWhatWasPurged => &["unsafe checkpoint", "lost"],
+            Self::ResendsNewestFirst | Self::GoesOnAfterFailure | Self::IsNotIntroduced => &["reordered"],
+            Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
+        }
+    }
 }

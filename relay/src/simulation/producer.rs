@@ -136,6 +136,10 @@ impl Produce for Handle {
         self.inside.borrow_mut().asked_for.push_back(topic);
     }
 
+    fn is_late(&self) -> bool {
+        false
+    }
+
     fn fatal_error(&self) -> Option<RDKafkaErrorCode> {
         self.inside.borrow().fatal
     }

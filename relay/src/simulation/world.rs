@@ -18,6 +18,7 @@ use super::server::Server;
 use super::subject::{IN_FLIGHT_MAX, Subject};
 use crate::config::Settings;
 use crate::config::trial::Trial;
+use crate::kafka::simulated::NOBODY_IS_INTRODUCED;
 use crate::telemetry::Metrics;
 
 /// After everything is mended the rest must be done in so many rounds.
@@ -157,7 +158,7 @@ impl World {
         // Whatever makes a generator of its own makes it from this one.
         fastrand::seed(seed);
         let cluster = Rc::<RefCell<Cluster>>::default();
-        cluster.borrow_mut().forgets = mutation == Some(Mutation::IsNotIntroduced);
+        NOBODY_IS_INTRODUCED.set(mutation == Some(Mutation::IsNotIntroduced));
         let producers = Simulated {
             cluster: Rc::clone(&cluster),
             newest: Rc::default(),

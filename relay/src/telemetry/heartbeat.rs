@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 /// The loop beats ten times a second; `/livez` complains after this part of the time after which the process ends.
 const COMPLAINT: u32 = 4;
+const BEAT: Duration = Duration::from_millis(100);
 /// So often the watchdog looks in that time. It counts its own looks and not the clock: a process that was stopped, or a
 /// machine that slept, has lost time and not its loop.
 const LOOKS: u32 = 20;
@@ -56,6 +57,19 @@ impl Heartbeat {
     pub fn beat(&self) {
         // Never 0, which means that it has not begun.
         self.beaten_ms.store(self.since_start_ms().max(1), Ordering::Relaxed);
+    }
+
+    /// Beats while something is waited for that has a limit of its own.
+    pub async fn beat_while<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut tick = tokio::time::interval(BEAT);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                _ = tick.tick() => self.beat(),
+            }
+        }
     }
 
     /// For how long it has not; `None` as long as that is nothing to worry about.

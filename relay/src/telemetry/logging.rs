@@ -16,6 +16,8 @@ pub fn start(settings: &LogSettings) -> Result<(), ParseError> {
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Told on stderr, that stderr takes nothing would be a panic.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     // Fails only when logging was started before.
     let _ = match settings.format {

@@ -38,6 +38,9 @@ enum Action {
         /// Faults a round, instead of the part's own number.
         #[arg(long)]
         faults: Option<usize>,
+        /// So many rounds of each part, whatever is done already: for another version of a server.
+        #[arg(long, conflicts_with_all = ["minutes", "trial"])]
+        rounds: Option<usize>,
         /// One round of each part, whatever is done already, recorded nowhere.
         #[arg(long)]
         trial: bool,
@@ -90,6 +93,7 @@ fn act(action: Action) -> Outcome {
             minutes,
             seed,
             faults,
+            rounds,
             trial,
         } => {
             let parts = parts(&part)?;
@@ -99,6 +103,15 @@ fn act(action: Action) -> Outcome {
                 return parts
                     .iter()
                     .try_for_each(|part| round(part, seed, faults).and_then(|entry| accept(&entry)));
+            }
+            if let Some(rounds) = rounds {
+                let seeds = seed..seed + rounds as u64;
+                let each = |seed| {
+                    parts
+                        .iter()
+                        .try_for_each(|part| record(&results, &round(part, seed, faults)?))
+                };
+                return seeds.into_iter().try_for_each(each);
             }
             run(&results, &parts, Duration::from_secs(60 * minutes), seed, faults)?;
         }
@@ -181,8 +194,13 @@ fn round(part: &Part, seed: u64, faults: Option<usize>) -> Outcome<Entry> {
     // Names of databases and topics come from the thread's own generator, and must not be the same twice.
     let mut random = Rng::with_seed(seed);
     let round = (part.run)(&mut random, faults.unwrap_or(part.faults));
-    let round = round.map_err(|failure| Failure::new(format!("{} seed {seed}: {failure}", part.name)))?;
-    Ok(entry.of_round(round))
+    Ok(match round {
+        Ok(round) => entry.of_round(round),
+        Err(failure) => {
+            eprintln!("{} seed {seed}: {failure}", part.name);
+            entry.of_failure(&failure)
+        }
+    })
 }
 
 fn record(results: &Results, entry: &Entry) -> Outcome {

@@ -194,6 +194,52 @@ pub(super) fn kill_postgres(random: &mut Rng, faults: usize) -> Outcome<Round> {
     finish(scenario, &relay, load, round)
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Party {
+    Relay,
+    Postgres,
+    Broker,
+}
+
+/// Each stands still for up to three times as long as the others wait for it.
+pub(super) fn freezes(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let setup = Setup::new("c_freeze").private_kafka().private_postgres(&[]);
+    let setup = setup.set("postgres.wal_sender_timeout_ms", 3_000);
+    let setup = setup.set("kafka.properties.\"socket.timeout.ms\"", 2_000);
+    let mut scenario = setup.set("kafka.properties.\"request.timeout.ms\"", 1_500).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    let mut round = Round {
+        brokers: 1,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        publish_more(&mut relay, 300.0)?;
+        scenario.note_fault()?;
+        let party = [Party::Relay, Party::Postgres, Party::Broker][random.usize(..3)];
+        match party {
+            Party::Relay => relay.freeze()?,
+            Party::Postgres => scenario.servers.own_postgres()?.freeze()?,
+            Party::Broker => scenario.servers.own_kafka()?.freeze(0)?,
+        }
+        thread::sleep(Duration::from_millis(random.u64(500..9_000)));
+        if party == Party::Broker {
+            relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
+        }
+        match party {
+            Party::Relay => relay.thaw()?,
+            Party::Postgres => scenario.servers.own_postgres()?.thaw()?,
+            Party::Broker => scenario.servers.own_kafka()?.thaw(0)?,
+        }
+        let (began, before) = (Instant::now(), relay.figures()?.get(ACKNOWLEDGED));
+        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
+        round.recovery_ms.push(millis(began));
+        round.faults += 1;
+    }
+    publish_more(&mut relay, 300.0)?;
+    finish(scenario, &relay, load, round)
+}
+
 pub(super) fn takeovers(random: &mut Rng, faults: usize) -> Outcome<Round> {
     let mut scenario = Setup::new("c_takeover").start()?;
     let load = scenario.load()?;

@@ -18,13 +18,14 @@ const fn goal(part: &'static str, count: u64, unit: &'static str) -> Goal {
 }
 
 /// What has to be done before a release.
-pub const GOALS: [Goal; 16] = [
+pub const GOALS: [Goal; 17] = [
     goal("relay-kill", 300, "faults"),
     goal("relay-stop", 50, "faults"),
     goal("broker-kill", 50, "faults"),
     goal("kafka-outage", 10, "faults"),
     goal("postgres-kill", 50, "faults"),
     goal("takeover", 20, "faults"),
+    goal("freeze", 50, "faults"),
     goal("network", 100, "faults"),
     goal("simulation", 100_000, "seeds"),
     goal("fuzz-frames", 3_600, "CPU s"),

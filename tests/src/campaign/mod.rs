@@ -47,7 +47,7 @@ pub struct Part {
 }
 
 /// Every kind of round.
-pub const PARTS: [Part; 7] = [
+pub const PARTS: [Part; 8] = [
     Part {
         name: "relay-kill",
         meaning: "kill -9 of the relay under load",
@@ -83,6 +83,12 @@ pub const PARTS: [Part; 7] = [
         meaning: "kill -9 of the relay that owns the slot, with a standby",
         faults: 5,
         run: faults::takeovers,
+    },
+    Part {
+        name: "freeze",
+        meaning: "SIGSTOP of the relay, of PostgreSQL with its sessions, or of the broker, and SIGCONT",
+        faults: 10,
+        run: faults::freezes,
     },
     Part {
         name: "network",

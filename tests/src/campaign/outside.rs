@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::results::Entry;
-use crate::failure::{Failure, Outcome, ensure};
+use crate::failure::{Failure, Outcome};
 
 /// Runs the simulation with so many seeds.
 ///
 /// # Errors
-/// A seed fails; the failure says how to replay it.
+/// It cannot be run. That a seed fails is in the entry.
 pub fn simulate(first_seed: u64, seeds: u64) -> Outcome<Entry> {
     let mut entry = Entry::begin("simulation", first_seed)?;
     let output = Command::new("cargo")
@@ -29,7 +29,11 @@ pub fn simulate(first_seed: u64, seeds: u64) -> Outcome<Entry> {
         .stderr(Stdio::inherit())
         .output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    ensure(output.status.success(), || said.clone().into_owned())?;
+    if !output.status.success() {
+        eprintln!("{said}");
+        let why = said.lines().find(|line| line.contains("seed ")).unwrap_or("it failed");
+        return Ok(entry.of_failure(&Failure::new(why)));
+    }
     let line = said.lines().find(|line| line.starts_with("seeds="));
     line.ok_or_else(|| Failure::new("the simulation said nothing"))?
         .clone_into(&mut entry.note);
@@ -41,7 +45,7 @@ pub fn simulate(first_seed: u64, seeds: u64) -> Outcome<Entry> {
 /// `artifacts`.
 ///
 /// # Errors
-/// The target broke.
+/// It cannot be run. That the target broke is in the entry.
 pub fn fuzz(program: &Path, target: &str, corpora: &[&Path], artifacts: &Path, seconds: u64) -> Outcome<Entry> {
     let mut entry = Entry::begin(&format!("fuzz-{target}"), 0)?;
     fs::create_dir_all(artifacts)?;
@@ -71,13 +75,15 @@ pub fn fuzz(program: &Path, target: &str, corpora: &[&Path], artifacts: &Path, s
             .trim()
     };
     entry.note = format!("{} executions", number("stat::number_of_executed_units:"));
-    ensure(status.success(), || {
-        format!(
-            "{target} broke; the input is in {}, the log is {}",
+    if !status.success() {
+        eprintln!(
+            "{target} broke; its input is in {}, the log is {}",
             artifacts.display(),
             log.display()
-        )
-    })?;
+        );
+        let why = format!("it broke after {} CPU s", entry.count);
+        return Ok(entry.of_failure(&Failure::new(why)));
+    }
     Ok(entry)
 }
 

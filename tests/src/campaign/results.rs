@@ -52,6 +52,12 @@ pub struct Entry {
     pub reordered: usize,
     /// Confirmations of what could not be read, and repeats of what had been confirmed.
     pub early: usize,
+    /// Rounds that did not come to their end: a relay that got stuck, panicked or ended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: usize,
+    /// Replays of the same records, beyond what the faults explain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub needless_runs: usize,
     /// Records that came again, for each fault.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub duplicates: Vec<usize>,
@@ -101,15 +107,27 @@ impl Entry {
             phantom: report.phantom.len(),
             reordered: report.non_monotonic.len() + report.altered.len() + report.inconsistent.len(),
             early: report.unsafe_checkpoint.len() + report.needless_repeat.len(),
+            needless_runs: report.runs.saturating_sub(report.runs_max),
             duplicates,
             recovery_ms: round.recovery_ms,
             ..self
         }
     }
 
-    /// Nothing was lost, invented, reordered or confirmed early.
+    /// As a round that did not come to its end, and why.
+    #[must_use]
+    pub fn of_failure(self, failure: &Failure) -> Entry {
+        let why = failure.to_string();
+        Entry {
+            failed: 1,
+            note: why.lines().next().unwrap_or_default().to_owned(),
+            ..self
+        }
+    }
+
+    /// It came to its end, and nothing was lost, invented, reordered, confirmed early or repeated without a reason.
     pub fn is_clean(&self) -> bool {
-        self.lost + self.phantom + self.reordered + self.early == 0
+        self.failed + self.lost + self.phantom + self.reordered + self.early + self.needless_runs == 0
     }
 }
 
@@ -182,8 +200,8 @@ pub fn page(old: &str, entries: &[Entry]) -> Outcome<String> {
 
 fn table(entries: &[Entry]) -> String {
     let mut text =
-        "| part | done | goal | rows | lost | phantom | reordered | early | duplicates a fault: median / p99 / max | \
-                    recovery ms: median / p99 / max |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| part | done | goal | rows | failed | lost | phantom | reordered | early | duplicates a fault: median / p99 / max | \
+                    recovery ms: median / p99 / max |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
             .to_owned();
     for goal in GOALS {
         let of_it: Vec<&Entry> = entries.iter().filter(|entry| entry.part == goal.part).collect();
@@ -194,13 +212,14 @@ fn table(entries: &[Entry]) -> String {
         let recovery = of_it.iter().flat_map(|entry| entry.recovery_ms.iter().copied());
         let _ = writeln!(
             text,
-            "| `{}`: {} | {} {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| `{}`: {} | {} {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             goal.part,
             meaning(goal.part),
             progress(goal, entries),
             goal.unit,
             goal.count,
             sum(|entry| entry.rows),
+            sum(|entry| entry.failed),
             sum(|entry| entry.lost),
             sum(|entry| entry.phantom),
             sum(|entry| entry.reordered),
@@ -250,7 +269,7 @@ mod tests {
             "{new}"
         );
         assert!(
-            new.contains("| 50 faults | 300 | 0 | 2 | 0 | 0 | 0 | 5 / 9 / 9 |"),
+            new.contains("| 50 faults | 300 | 0 | 0 | 2 | 0 | 0 | 0 | 5 / 9 / 9 |"),
             "{new}"
         );
         assert!(page("no marks", &[]).is_err());

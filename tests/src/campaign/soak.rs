@@ -13,6 +13,11 @@ use crate::setup::Setup;
 const SAMPLE_EVERY: Duration = Duration::from_secs(15);
 /// Caches fill at first; that is no growth.
 const WARM_UP: f64 = 0.1;
+/// Over less, noise is steeper than any leak that matters.
+const HOURS_TO_JUDGE: f64 = 0.5;
+/// Each hour.
+const RSS_GROWTH_MAX_MIB: f64 = 1.0;
+const GROWTH_MAX: f64 = 0.5;
 const RATE: Rate = Rate {
     rows: 5,
     transactions: 40,
@@ -48,9 +53,9 @@ pub fn soak(minutes: u64) -> Outcome<Entry> {
     let report = scenario.report(&relay, &history)?;
     let cpu = cpu_seconds(&relay)?;
     let note = format!(
-        "{} rows/s; {}; CPU {:.1} % of a core",
-        RATE.rows * RATE.transactions as usize,
-        slopes(&held),
+        "{:.0} rows/s; {}; CPU {:.1} % of a core",
+        count_of(report.rows) / began.elapsed().as_secs_f64(),
+        slopes(&held)?,
         100.0 * cpu / began.elapsed().as_secs_f64()
     );
     println!("{note}");
@@ -92,25 +97,44 @@ fn cpu_seconds(relay: &Relay) -> Outcome<f64> {
     Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
-fn slopes(held: &[Held]) -> String {
+/// # Errors
+/// Something grows.
+fn slopes(held: &[Held]) -> Outcome<String> {
     let from = held.last().map_or(0.0, |last| last.at_hours * WARM_UP);
     let warm: Vec<Held> = held.iter().copied().filter(|held| held.at_hours >= from).collect();
     let (Some(first), Some(last)) = (warm.first(), warm.last()) else {
-        return "nothing was sampled".to_owned();
+        return Err(Failure::new("nothing was sampled"));
     };
     let of = |what: fn(&Held) -> f64| slope(&warm, what);
-    format!(
+    let (rss, descriptors, threads) = (
+        of(|held| held.rss_mib),
+        of(|held| held.descriptors),
+        of(|held| held.threads),
+    );
+    let grows = rss > RSS_GROWTH_MAX_MIB || descriptors > GROWTH_MAX || threads > GROWTH_MAX;
+    let said = format!(
         "RSS {:.1} to {:.1} MiB, {:+.2} MiB/h; descriptors {} to {}, {:+.2}/h; threads {} to {}, {:+.2}/h",
         first.rss_mib,
         last.rss_mib,
-        of(|held| held.rss_mib),
+        rss,
         first.descriptors,
         last.descriptors,
-        of(|held| held.descriptors),
+        descriptors,
         first.threads,
         last.threads,
-        of(|held| held.threads),
-    )
+        threads,
+    );
+    ensure(!grows || hours_of(&warm) < HOURS_TO_JUDGE, || {
+        format!("it grows: {said}")
+    })?;
+    Ok(said)
+}
+
+fn hours_of(held: &[Held]) -> f64 {
+    let (first, last) = (held.first(), held.last());
+    first
+        .zip(last)
+        .map_or(0.0, |(first, last)| last.at_hours - first.at_hours)
 }
 
 /// Least squares, per hour.
@@ -125,9 +149,13 @@ fn slope(held: &[Held], what: fn(&Held) -> f64) -> f64 {
     if variance > 0.0 { covariance / variance } else { 0.0 }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a few thousand samples")]
 fn count(held: &[Held]) -> f64 {
-    held.len() as f64
+    count_of(held.len())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+fn count_of(number: usize) -> f64 {
+    number as f64
 }
 
 #[cfg(test)]
@@ -151,5 +179,6 @@ mod tests {
             .map(|nth| at(f64::from(nth), 30.0 + f64::from(nth % 2)))
             .collect();
         assert!(slope(&noisy, |held| held.rss_mib).abs() < 0.01);
+        assert!(slopes(&growing).is_err() && slopes(&noisy).is_ok());
     }
 }

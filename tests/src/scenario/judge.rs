@@ -121,6 +121,8 @@ impl Scenario {
             outages: &self.outages,
         });
         println!("{}: {report}", self.name);
+        let complaints = relay.complaints();
+        ensure(complaints.is_empty(), || format!("scraped all along: {complaints:?}"))?;
         for nth in 1..=self.relays {
             let log = fs::read_to_string(self.file(&format!("relay-{nth}.log")))?;
             ensure(!log.contains("panicked at"), || format!("a relay panicked:\n{log}"))?;

@@ -5,7 +5,7 @@ mod remove;
 mod start;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
@@ -168,6 +168,14 @@ impl Scenario {
         self.relays += 1;
         let log = self.file(&format!("relay-{}.log", self.relays));
         Relay::start(&self.write_config()?, log, environment)
+    }
+
+    /// Starts a relay that logs to a file that is none of the scenario's own.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn relay_logging_to(&self, log: &Path) -> Outcome<Relay> {
+        Relay::start(&self.write_config()?, log.to_owned(), &[])
     }
 
     /// Starts a relay and waits until it streams.

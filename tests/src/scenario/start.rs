@@ -17,6 +17,7 @@ impl Scenario {
             if let Some(major) = setup.postgres_version {
                 options.version = PostgresVersion::Major(major);
             }
+            options.disk.clone_from(&setup.postgres_disk);
             Ok::<_, Failure>(
                 settings
                     .iter()
@@ -24,7 +25,8 @@ impl Scenario {
             )
         });
         let kafka = setup.private_brokers.map(|brokers| {
-            let options = KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers);
+            let mut options = KafkaOptions::named(&format!("e2e-{}-kafka", setup.label)).brokers(brokers);
+            options.disk.clone_from(&setup.kafka_disk);
             match setup.kafka_version {
                 Some(version) => options.version(version).with_doors(),
                 None => match setup.kafka_detour {

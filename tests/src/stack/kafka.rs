@@ -1,7 +1,7 @@
 //! One or three Apache Kafka nodes of one's own, each broker and controller in one (`KRaft`).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct KafkaOptions {
     pub doors: bool,
     /// One more plain listener, and the port that it tells clients to go to; for one node.
     pub detour: Option<(u16, u16)>,
+    /// Where the data directories are made, instead of among the stack's own files.
+    pub disk: Option<PathBuf>,
     /// The name of the data folder and of the state file; one living process at a time may use a name.
     pub name: String,
 }
@@ -56,6 +58,7 @@ impl KafkaOptions {
             settings: Vec::new(),
             doors: false,
             detour: None,
+            disk: None,
             name: name.to_owned(),
         }
     }
@@ -154,7 +157,8 @@ impl Kafka {
                 port: free_port()?,
                 controller_port: free_port()?,
             };
-            let folder = claim.data().join(format!("kafka-{id}"));
+            let disk = options.disk.as_deref().unwrap_or_else(|| claim.data());
+            let folder = disk.join(format!("kafka-{id}"));
             let log_file = claim.log_file(&format!("kafka-{id}"));
             nodes.push(Node {
                 address,
@@ -318,6 +322,18 @@ impl Kafka {
     pub fn pid(&self, node: usize) -> u32 {
         let process = self.nodes.get(node).and_then(|node| node.process.as_ref());
         process.map_or(0, |process| process.record().pid)
+    }
+
+    /// The log of a node (0-based), kept after it stops.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::NotRunning`] when there never was such a node.
+    pub fn log_file(&self, node: usize) -> Result<&Path, StackError> {
+        let node = self.nodes.get(node).map(|node| node.log_file.as_path());
+        node.ok_or_else(|| StackError::NotRunning {
+            server: "Kafka".to_owned(),
+        })
     }
 
     /// Its encrypted ways in, if it was started with them.

@@ -16,7 +16,7 @@ use super::claim::Claim;
 use super::layout::{Account, Layout};
 use super::packages::{PostgresVersion, postgres_bin_dir, postgres_major};
 use super::ports::free_port;
-use super::process::ServerProcess;
+use super::process::{ProcessRecord, ServerProcess};
 use super::state::PostgresFacts;
 
 /// The name and the password of the superuser.
@@ -57,6 +57,8 @@ pub struct PostgresOptions {
     pub version: PostgresVersion,
     /// Server settings (`postgresql.conf`) beside or instead of the stack's.
     pub settings: Vec<(String, String)>,
+    /// Where the data directory is made, instead of among the stack's own files.
+    pub disk: Option<PathBuf>,
     /// The name of the data folder and of the state file; one living process at a time may use a name.
     pub name: String,
 }
@@ -72,6 +74,7 @@ impl PostgresOptions {
         Ok(PostgresOptions {
             version,
             settings: Vec::new(),
+            disk: None,
             name: name.to_owned(),
         })
     }
@@ -116,13 +119,17 @@ impl Postgres {
     }
 
     pub(crate) fn start_in(claim: Arc<Claim>, options: &PostgresOptions) -> Result<Postgres, StackError> {
-        let postgres = Postgres::without_data(claim, options.version)?;
+        let postgres = Postgres::without_data(claim, options.version, options.disk.as_deref())?;
         postgres.initialise()?;
         postgres.run_on_data(&options.settings)
     }
 
     /// A server whose folders are made and empty.
-    pub(super) fn without_data(claim: Arc<Claim>, version: PostgresVersion) -> Result<Postgres, StackError> {
+    pub(super) fn without_data(
+        claim: Arc<Claim>,
+        version: PostgresVersion,
+        disk: Option<&Path>,
+    ) -> Result<Postgres, StackError> {
         let layout = claim.layout();
         let bin_dir = postgres_bin_dir(layout, version)?;
         let major_version = postgres_major(&bin_dir).ok_or_else(|| {
@@ -137,7 +144,7 @@ impl Postgres {
             socket_dir: Layout::socket_dir(claim.data()),
             superuser: SUPERUSER.to_owned(),
             password: SUPERUSER.to_owned(),
-            data_dir: claim.data().join("postgres"),
+            data_dir: disk.unwrap_or_else(|| claim.data()).join("postgres"),
             log_file: claim.log_file("postgres"),
             bin_dir,
             major_version,
@@ -223,6 +230,25 @@ impl Postgres {
         Ok(signal)
     }
 
+    /// Stops the server and its sessions from running without ending them (SIGSTOP): they keep their connections and
+    /// answer nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::NotRunning`].
+    pub fn freeze(&self) -> Result<(), StackError> {
+        self.running()?.freeze_family()
+    }
+
+    /// Lets a frozen server run again (SIGCONT).
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::NotRunning`].
+    pub fn thaw(&self) -> Result<(), StackError> {
+        self.running()?.thaw_family()
+    }
+
     /// Whether the server process is there, ready or not.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(|process| process.ended().is_none())
@@ -274,10 +300,14 @@ impl Postgres {
 
     /// Sends the server a signal.
     pub(super) fn signal(&self, signal: Signal) -> Result<(), StackError> {
+        self.running()?.signal(signal)
+    }
+
+    fn running(&self) -> Result<&ProcessRecord, StackError> {
         let process = self.process.as_ref().ok_or_else(|| StackError::NotRunning {
             server: SERVER.to_owned(),
         })?;
-        process.record().signal(signal)
+        Ok(process.record())
     }
 
     /// Leaves the server running when this value is dropped and returns its state file.

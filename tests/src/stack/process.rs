@@ -85,8 +85,25 @@ impl ProcessRecord {
     /// Stops the process from running without ending it, and waits until all of its threads stand still.
     pub(crate) fn freeze(&self) -> Result<(), StackError> {
         self.signal(Signal::SIGSTOP)?;
-        let still = || Stat::read(self.pid).is_none_or(|stat| stat.state == 'T').then_some(());
+        let still = || {
+            Stat::read(self.pid)
+                .is_none_or(|stat| stat.state == 'T' || stat.is_zombie())
+                .then_some(())
+        };
         poll(KILL_LIMIT, still).ok_or_else(|| self.still_running("SIGSTOP", KILL_LIMIT))
+    }
+
+    /// Stops the process and its children from running, the process first, so that it makes no more of them.
+    pub(crate) fn freeze_family(&self) -> Result<(), StackError> {
+        self.freeze()?;
+        children_of(self).iter().try_for_each(ProcessRecord::freeze)
+    }
+
+    /// Lets the process and its children run again.
+    pub(crate) fn thaw_family(&self) -> Result<(), StackError> {
+        let mut family = children_of(self);
+        family.push(self.clone());
+        family.iter().try_for_each(|process| process.signal(Signal::SIGCONT))
     }
 
     /// Kills the process and its children, as a machine that loses power would, and waits until all are gone. A

@@ -17,7 +17,7 @@ impl Postgres {
     pub fn start_standby(&self, name: &str) -> Result<Postgres, StackError> {
         let claim = Claim::take_numbered(&Layout::of_workspace()?, name)?;
         let version = PostgresVersion::Major(self.major_version());
-        let standby = Postgres::without_data(Arc::new(claim), version)?;
+        let standby = Postgres::without_data(Arc::new(claim), version, None)?;
         let mut command = standby.command("pg_basebackup");
         command.arg("--host").arg(self.socket_dir());
         command.arg("--port").arg(self.port().to_string());

@@ -19,8 +19,8 @@ const PROVEN_AFTER: Duration = Duration::from_secs(5);
 pub(super) struct Blame {
     fault: Fault,
     over: Over,
-    /// It may pass with the next attempt: nobody is told yet.
-    is_early: bool,
+    /// It may pass with the next attempt: nobody is told before.
+    told_at: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,14 +33,14 @@ enum Over {
 
 impl Blame {
     /// For what has failed, `newest` last; tried again at `retry_at`.
-    pub(super) fn new(fault: Fault, newest: Option<Ticket>, retry_at: Instant, is_early: bool) -> Self {
+    pub(super) fn new(fault: Fault, newest: Option<Ticket>, retry_at: Instant, told_at: Instant) -> Self {
         let over = newest.map_or(Over::At(retry_at + PROVEN_AFTER), Over::Acknowledged);
-        Self { fault, over, is_early }
+        Self { fault, over, told_at }
     }
 
     /// What people are told.
-    pub(super) fn told(&self) -> Option<&Fault> {
-        (!self.is_early).then_some(&self.fault)
+    pub(super) fn told(&self, now: Instant) -> Option<&Fault> {
+        (now >= self.told_at).then_some(&self.fault)
     }
 
     /// Whether new records have to wait: the line is halted, not only the topic that stopped it.
@@ -102,7 +102,7 @@ mod tests {
             denied(RDKafkaErrorCode::TopicAuthorizationFailed),
             denied(RDKafkaErrorCode::ClusterAuthorizationFailed),
         );
-        let blame = |fault: &Fault| Blame::new(fault.clone(), None, Instant::now(), false);
+        let blame = |fault: &Fault| Blame::new(fault.clone(), None, Instant::now(), Instant::now());
         assert_eq!(more_telling(Some(&blame(&topic)), cluster.clone()), topic);
         assert_eq!(more_telling(Some(&blame(&cluster)), topic.clone()), topic);
         assert_eq!(more_telling(None, cluster.clone()), cluster);

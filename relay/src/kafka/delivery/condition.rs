@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use super::blame::Blame;
 use super::{Delivery, State};
 use crate::kafka::policy;
 use crate::kafka::produce::Producers;
@@ -22,8 +21,10 @@ impl<P: Producers> Delivery<P> {
 
     pub(super) fn show_condition(&mut self, pipeline: &Pipeline, now: Instant) {
         let oldest = pipeline.ledger().unacknowledged().next();
-        // While no broker answers, that is the reason, and its time is none in which they could have acknowledged.
-        let could_come = matches!(self.state, State::Flowing(_)) && self.reports.are_brokers_up();
+        // While no broker answers, that is the reason, and its time is none in which they could have acknowledged. One of
+        // several that refuses the relay raises a doubt again and again, which is over with the next answer.
+        let brokers = self.reports.brokers();
+        let could_come = matches!(self.state, State::Flowing(_)) && brokers.could_acknowledge();
         if self.stall.is_stalled(oldest.filter(|_| could_come), now) {
             // One broker that refuses the relay holds its records back while the others answer.
             let why = self.renewal.why().cloned().unwrap_or_else(policy::stalled);
@@ -45,7 +46,7 @@ impl<P: Producers> Delivery<P> {
             self.blame = None;
             self.retry.reset();
         }
-        let blamed = self.blame.as_ref().and_then(Blame::told);
+        let blamed = self.blame.as_ref().and_then(|blame| blame.told(now));
         let fault = match &self.state {
             State::Waiting {
                 obstacle: Some(obstacle),

@@ -82,7 +82,7 @@ struct Clearing<P> {
     batching: Batching,
     failed: Vec<Failed>,
     fatal: Option<RDKafkaErrorCode>,
-    /// Nothing failed: the next producer is made from files that have changed.
+    /// Nothing failed: the next producer is made from files that have changed, or by a clock that was set.
     is_renewal: bool,
     purged_at: Instant,
 }
@@ -201,10 +201,18 @@ impl<P: Producers> Delivery<P> {
         }
     }
 
-    /// The brokers refuse a producer whose files have changed since it was made: the next one is made from the new ones.
+    /// The brokers refuse a producer whose files have changed since it was made, or it waits for times that come later
+    /// than they should: the next one is made from the new files, and by the new clock.
     fn renew(&mut self, pipeline: &Pipeline, now: Instant) {
         if let Some(why) = self.reports.take_refusal() {
             self.renewal.refused(why, pipeline.ledger().next_ticket(), now);
+        }
+        if let State::Flowing(outlet) = &self.state
+            && !self.reports.are_brokers_up()
+            && outlet.producer().is_late()
+        {
+            tracing::info!("the system clock was set back; the brokers are connected to anew");
+            self.stop_the_line(Vec::new(), true, now);
         }
         let oldest = pipeline.ledger().unacknowledged().next();
         if let State::Flowing(outlet) = &self.state
@@ -303,15 +311,18 @@ impl<P: Producers> Delivery<P> {
             now
         } else {
             let decision = match blamed {
-                Some(record) if cause.kind() == FaultKind::EventDefect => self.retry.refused(record),
-                blamed => self.retry.failed(blamed),
+                Some(record) if cause.kind() == FaultKind::EventDefect => self.retry.refused(record, now),
+                blamed => self.retry.failed(blamed, now),
             };
             let until = now + decision.wait;
+            // What people know already does not become unknown by another record that is refused in between.
+            let is_known = self.blame.as_ref().is_some_and(|blame| blame.told(now).is_some());
+            let told_at = if is_known { now } else { decision.told_at };
             let newest = failed.last().map(|failed| failed.ticket);
             let was_refused = failed.iter().any(|failed| policy::is_refused_connection(failed.code));
             // A refused connection is shown as that, of the brokers; the next producer reads what it logs in with anew.
             if !(was_refused && is_connection_alone(&failed, fatal)) {
-                self.blame = Some(Blame::new(cause, newest, until, decision.is_early));
+                self.blame = Some(Blame::new(cause, newest, until, told_at));
             }
             until
         };

@@ -1,20 +1,34 @@
 //! When what has failed is tried again, and when a record that is refused again and again counts as one that can never be
 //! accepted.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::config::{OutboxSettings, RetrySettings};
 use crate::kafka::reports::Failed;
 use crate::pipeline::Ticket;
 
+/// Each attempt needs a producer of its own, and the one before it needs some time to end.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+/// A line that stands for longer is no secret, whatever is left of the attempts.
+const SECRET_MAX: Duration = Duration::from_secs(5);
+/// Records that are refused by turns. One more than these starts over.
+const REFUSED_MAX: usize = 1024;
+
 /// What follows from a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Decision {
     /// How long to wait.
     pub(super) wait: Duration,
-    /// Nobody is told yet: it may pass.
-    pub(super) is_early: bool,
+    /// Nobody is told before: it may pass.
+    pub(super) told_at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Refusals {
+    times: u32,
+    since: Instant,
 }
 
 /// Counts attempts. They start over when the line works again.
@@ -24,8 +38,8 @@ pub(super) struct Retry {
     outboxes: Vec<OutboxSettings>,
     usual: RetrySettings,
     backoff: Backoff,
-    /// The record that was refused alone, and how often in a row.
-    refused: Option<(Ticket, u32)>,
+    /// The records that were refused alone since the line worked, and how often.
+    refused: BTreeMap<Ticket, Refusals>,
 }
 
 impl Retry {
@@ -34,47 +48,55 @@ impl Retry {
             outboxes,
             usual,
             backoff: Backoff::new(usual.schedule),
-            refused: None,
+            refused: BTreeMap::new(),
         }
     }
 
     /// Something failed that is no record's own fault: tried again for ever.
-    pub(super) fn failed(&mut self, blamed: Option<&Failed>) -> Decision {
+    pub(super) fn failed(&mut self, blamed: Option<&Failed>, now: Instant) -> Decision {
         let schedule = self.settings_of(blamed).schedule;
         Decision {
-            wait: self.backoff.next_wait_of(schedule),
-            is_early: false,
+            wait: self.backoff.next_wait_of(schedule).max(WAIT_MIN),
+            told_at: now,
         }
     }
 
     /// A record was refused alone, for a reason that lies in it.
-    pub(super) fn refused(&mut self, record: &Failed) -> Decision {
-        let before = self.refused.filter(|(ticket, _)| *ticket == record.ticket);
-        let times = before.map_or(1, |(_, times)| times.saturating_add(1));
-        self.refused = Some((record.ticket, times));
-        if times == 1 {
+    pub(super) fn refused(&mut self, record: &Failed, now: Instant) -> Decision {
+        if self.refused.is_empty() {
             self.backoff.reset();
         }
+        if self.refused.len() >= REFUSED_MAX {
+            self.refused.clear();
+        }
+        let known = self
+            .refused
+            .entry(record.ticket)
+            .or_insert(Refusals { times: 0, since: now });
+        known.times = known.times.saturating_add(1);
+        let Refusals { times, since } = *known;
         let RetrySettings { schedule, attempts } = self.settings_of(Some(record));
         if times < attempts {
-            let wait = self.backoff.next_wait_of(schedule);
-            return Decision { wait, is_early: true };
+            return Decision {
+                wait: self.backoff.next_wait_of(schedule).max(WAIT_MIN),
+                told_at: since + SECRET_MAX,
+            };
         }
         Decision {
-            wait: schedule.max,
-            is_early: false,
+            wait: schedule.max.max(WAIT_MIN),
+            told_at: now,
         }
     }
 
     /// The wait before another attempt at what no record has to do with.
     pub(super) fn next_wait(&mut self) -> Duration {
-        self.backoff.next_wait()
+        self.backoff.next_wait().max(WAIT_MIN)
     }
 
     /// The line works.
-    pub(super) const fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.backoff.reset();
-        self.refused = None;
+        self.refused.clear();
     }
 
     fn settings_of(&self, blamed: Option<&Failed>) -> RetrySettings {
@@ -96,7 +118,7 @@ mod tests {
     use crate::pipeline::Kept;
 
     fn retry() -> Retry {
-        let text = "retry.policy = 'fixed'\nretry.initial_ms = 10\nretry.max_ms = 1000\n\
+        let text = "retry.policy = 'fixed'\nretry.initial_ms = 60\nretry.max_ms = 1000\n\
                     [outbox.default.retry_rules.money]\nevent_types = ['paid']\ninitial_ms = 70\nattempts = 2";
         let settings = Trial::minimal().and(text).load().expect("no error").settings;
         Retry::new(settings.outbox.into_values().collect(), settings.retry)
@@ -119,43 +141,61 @@ mod tests {
         }
     }
 
-    fn waits_ms(wait_ms: u64, is_early: bool) -> Decision {
+    fn decision(wait_ms: u64, told_at: Instant) -> Decision {
         Decision {
             wait: Duration::from_millis(wait_ms),
-            is_early,
+            told_at,
         }
     }
 
     #[test]
     fn a_record_that_is_refused_alone_is_given_up_after_its_attempts_and_tried_slowly_from_then_on() {
-        let mut retry = retry();
+        let (mut retry, now) = (retry(), Instant::now());
         let record = failed(1, "placed");
-        let decisions: Vec<Decision> = (0..4).map(|_| retry.refused(&record)).collect();
-        let expected = [(10, true), (10, true), (1000, false), (1000, false)];
-        assert_eq!(
-            decisions,
-            expected.map(|(wait_ms, is_early)| waits_ms(wait_ms, is_early))
-        );
-        assert_eq!(
-            retry.refused(&failed(2, "placed")),
-            waits_ms(10, true),
-            "another record"
-        );
+        let decisions: Vec<Decision> = (0..4).map(|_| retry.refused(&record, now)).collect();
+        let late = now + SECRET_MAX;
+        let expected = [(60, late), (60, late), (1000, now), (1000, now)];
+        assert_eq!(decisions, expected.map(|(wait_ms, told_at)| decision(wait_ms, told_at)));
+    }
+
+    #[test]
+    fn records_that_are_refused_by_turns_are_given_up_as_one_alone_would_be() {
+        let (mut retry, now) = (retry(), Instant::now());
+        let by_turns = [1, 2, 1, 2, 1, 2].map(|ticket| retry.refused(&failed(ticket, "placed"), now).told_at == now);
+        assert_eq!(by_turns, [false, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn a_line_that_stands_is_no_secret_however_many_attempts_are_left() {
+        let (mut retry, now) = (retry(), Instant::now());
+        retry.refused(&failed(1, "placed"), now);
+        let second = retry.refused(&failed(1, "placed"), now + Duration::from_secs(4));
+        assert_eq!(second.told_at, now + SECRET_MAX, "since the first refusal");
     }
 
     #[test]
     fn an_event_type_has_its_own_attempts_and_waits() {
-        let mut retry = retry();
-        assert_eq!(retry.refused(&failed(1, "paid")), waits_ms(70, true));
-        assert_eq!(retry.refused(&failed(1, "paid")), waits_ms(1000, false));
+        let (mut retry, now) = (retry(), Instant::now());
+        assert_eq!(retry.refused(&failed(1, "paid"), now), decision(70, now + SECRET_MAX));
+        assert_eq!(retry.refused(&failed(1, "paid"), now), decision(1000, now));
     }
 
     #[test]
     fn what_is_no_records_fault_is_told_at_once_and_never_given_up() {
-        let mut retry = retry();
+        let (mut retry, now) = (retry(), Instant::now());
         for _ in 0..100 {
-            assert_eq!(retry.failed(Some(&failed(1, "paid"))), waits_ms(70, false));
-            assert_eq!(retry.failed(None), waits_ms(10, false));
+            assert_eq!(retry.failed(Some(&failed(1, "paid")), now), decision(70, now));
+            assert_eq!(retry.failed(None, now), decision(60, now));
         }
+    }
+
+    #[test]
+    fn no_wait_is_so_short_that_producers_pile_up() {
+        let settings = Trial::minimal().and("retry.policy = 'fixed'\nretry.initial_ms = 1\nretry.max_ms = 1");
+        let settings = settings.load().expect("no error").settings;
+        let mut retry = Retry::new(settings.outbox.into_values().collect(), settings.retry);
+        assert_eq!(retry.failed(None, Instant::now()).wait, WAIT_MIN);
+        assert_eq!(retry.refused(&failed(1, "placed"), Instant::now()).wait, WAIT_MIN);
+        assert_eq!(retry.next_wait(), WAIT_MIN);
     }
 }
