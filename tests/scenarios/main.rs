@@ -14,6 +14,7 @@ mod cut_connections;
 mod demo;
 mod disks;
 mod doors;
+mod failover;
 mod fatal_errors;
 mod figures;
 mod halted_line;

@@ -89,6 +89,9 @@ refusals! {
     SlotCreationWaits = "slot_creation_waits", 1, "`slot create`":
         "a transaction stays open, and a slot starts only when all that are running have ended",
         "end it (`pg_stat_activity`), or give a longer `--wait-ms`";
+    FailoverUnsupported = "failover_unsupported", 1, "`slot create --failover`":
+        "the server is older than PostgreSQL 17, and cannot keep a logical slot on its standbys",
+        "leave out `--failover`";
     SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`":
         "a relay streams from the slot",
         "stop it, and those that stand by";

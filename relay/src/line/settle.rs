@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 /// A stream that was lost sooner than this is followed by one that has to last as long before it counts as up, and
 /// before the waits between attempts start over.
 const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// While the stream is in doubt, the server is asked this often: it answers each status update with its notice.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether the present stream has shown that it works.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub(super) struct Settle {
     probation: Duration,
     /// The present stream, until it counts as up: since when, and how many events the relay had received before it.
     began: Option<(Instant, u64)>,
+    /// When a stream in doubt is asked again.
+    ask_at: Option<Instant>,
 }
 
 impl Settle {
@@ -22,9 +26,10 @@ impl Settle {
     }
 
     /// Something stands in the way of events: it has to last anew.
-    pub(super) const fn doubt(&mut self, received: u64, now: Instant) {
+    pub(super) fn doubt(&mut self, received: u64, now: Instant) {
         self.probation = SETTLED_AFTER;
         self.began = Some((now, received));
+        self.ask_at.get_or_insert(now + ASK_EVERY);
     }
 
     /// The stream is lost.
@@ -35,6 +40,16 @@ impl Settle {
             Duration::ZERO
         };
         self.began = None;
+        self.ask_at = None;
+    }
+
+    /// Whether to ask the server now what stands in the way: without that, it tells only now and then.
+    pub(super) fn wants_proof(&mut self, now: Instant) -> bool {
+        let is_due = self.ask_at.is_some_and(|at| now >= at);
+        if is_due {
+            self.ask_at = self.began.map(|_| now + ASK_EVERY);
+        }
+        is_due
     }
 
     /// Whether the stream has just become settled: it has lasted, or brought events.
@@ -62,6 +77,22 @@ mod tests {
         settle.lost(SETTLED_AFTER);
         settle.begin(0, start);
         assert!(settle.has_settled(0, start));
+    }
+
+    #[test]
+    fn a_stream_in_doubt_is_asked_each_second_until_it_counts_as_up() {
+        let (mut settle, start) = (Settle::default(), Instant::now());
+        settle.begin(0, start);
+        assert!(!settle.wants_proof(start + SETTLED_AFTER), "nothing is in doubt");
+        settle.doubt(0, start);
+        assert!(!settle.wants_proof(start));
+        assert!(settle.wants_proof(start + ASK_EVERY));
+        assert!(!settle.wants_proof(start + ASK_EVERY));
+        settle.doubt(0, start + ASK_EVERY);
+        assert!(settle.wants_proof(start + ASK_EVERY * 2));
+        assert!(settle.has_settled(0, start + ASK_EVERY + SETTLED_AFTER));
+        settle.wants_proof(start + Duration::from_mins(1));
+        assert!(!settle.wants_proof(start + Duration::from_mins(2)), "it is up");
     }
 
     #[test]

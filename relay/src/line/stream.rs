@@ -239,7 +239,8 @@ impl<'l> Streaming<'l> {
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }
-        self.update_status(false, now).await?;
+        let is_asked = self.line.settle.wants_proof(now);
+        self.update_status(is_asked, now).await?;
         self.remember(now);
         let Line { settings, metrics, .. } = &*self.line;
         if let Some(fault) = self.lookout.look(self.control.client(), settings, metrics, now) {

@@ -26,5 +26,5 @@ pub use policy::{fault, notice_fault, place};
 pub use publication::{Published, check_publication};
 pub use replication::{Identity, ReplicationConnection};
 pub use session::{Session, open_session};
-pub use slot::{SlotHolder, SlotState};
+pub use slot::{SlotCopies, SlotHolder, SlotState};
 pub use stream::ReplicationStream;

@@ -91,19 +91,30 @@ impl ReplicationConnection {
     ///
     /// # Errors
     /// See [`PostgresError`]; 42710 when it exists.
-    pub async fn create_slot(&mut self, slot: &str, wait_ms: u64) -> Result<Lsn, PostgresError> {
+    pub async fn create_slot(&mut self, slot: &str, failover: bool, wait_ms: u64) -> Result<Lsn, PostgresError> {
         self.messages.timeout_ms = wait_ms;
-        // The syntax that every version from 14 on understands.
-        let command = format!(
-            "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput NOEXPORT_SNAPSHOT",
-            quoted(slot)
-        );
+        // The first is the syntax that every version from 14 on understands; the other is known from 17 on.
+        let options = if failover {
+            "(FAILOVER true, SNAPSHOT 'nothing')"
+        } else {
+            "NOEXPORT_SNAPSHOT"
+        };
+        let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {options}", quoted(slot));
         let rows = self.query(&command).await?;
         let point = rows.first().and_then(|row| row.get(1)?.as_deref()?.parse().ok());
         point.ok_or(PostgresError::Unexpected {
             got: format!("{rows:?}"),
             wanted: "the slot's consistent point",
         })
+    }
+
+    /// Lets standbys keep a slot that nobody streams from (PostgreSQL 17 and later).
+    ///
+    /// # Errors
+    /// The server refuses, or the connection is lost.
+    pub async fn keep_slot_on_standbys(&mut self, slot: &str) -> Result<(), PostgresError> {
+        let command = format!("ALTER_REPLICATION_SLOT {} (FAILOVER true)", quoted(slot));
+        self.query(&command).await.map(drop)
     }
 
     async fn query(&mut self, command: &str) -> Result<Vec<TextRow>, PostgresError> {

@@ -117,6 +117,34 @@ impl SlotState {
     }
 }
 
+/// What PostgreSQL 17 and later say of a slot's copies on standbys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotCopies {
+    /// Standbys keep it (`failover`).
+    pub is_kept: bool,
+    /// This is such a copy, or was one before its server was promoted (`synced`).
+    pub is_copy: bool,
+}
+
+impl SlotCopies {
+    /// Asks. Of a slot that is not there, and of an earlier version, nothing is so.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn look(client: &Client, slot: &str) -> Result<Self, PostgresError> {
+        let statement = "SELECT coalesce((to_jsonb(slot) ->> 'failover')::bool, false),
+                    coalesce((to_jsonb(slot) ->> 'synced')::bool, false)
+             FROM pg_replication_slots AS slot WHERE slot.slot_name = $1";
+        let row = client.query_opt(statement, &[&slot]).await?;
+        row.map_or(Ok(Self::default()), |row| {
+            Ok(Self {
+                is_kept: row.try_get(0)?,
+                is_copy: row.try_get(1)?,
+            })
+        })
+    }
+}
+
 /// Sessions of other roles hide both; a unix socket has no address.
 fn client(application_name: Option<&str>, address: Option<&str>) -> Option<String> {
     let application_name = application_name?;

@@ -211,3 +211,27 @@ fn a_slot_that_took_too_long_to_make_does_not_appear_later() -> Outcome {
     let made = database.confirmed(scenario.name())?;
     ensure(made.is_none(), || format!("the slot is at {made:?}"))
 }
+
+#[test]
+fn a_slot_is_kept_on_standbys_only_where_the_server_can_and_nobody_uses_it() -> Outcome {
+    let setup = Setup::new("kept").private_postgres(&[]).postgres_version(16).start()?;
+    refused(
+        &setup,
+        &["create", "--failover"],
+        "failover_unsupported",
+        &["PostgreSQL 16", "--failover"],
+    )?;
+    drop(setup);
+
+    let mut scenario = Setup::new("kept").private_postgres(&[]).postgres_version(17).start()?;
+    let keep = ["slot", "create", "--failover"];
+    let mut relay = scenario.streaming_relay()?;
+    scenario
+        .command(&["slot", "show"])?
+        .must(0, &["on standbys:     not kept"])?;
+    scenario.command(&keep)?.must_refuse("slot_active", &["in use"])?;
+    relay.terminate()?;
+    scenario.command(&keep)?.must(0, &["kept on standbys from now on"])?;
+    scenario.command(&keep)?.must(0, &["left as it is"])?;
+    scenario.command(&["slot", "show"])?.must(0, &["on standbys:     kept"])
+}

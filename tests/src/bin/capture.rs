@@ -88,7 +88,7 @@ async fn stream(postgres: &Postgres) -> Result<Vec<(&'static str, Vec<u8>)>, Fai
     let mut connections = Vec::new();
     for name in STREAMS {
         let mut connection = ReplicationConnection::connect(&settings, &settings.hosts[0], None).await?;
-        connection.create_slot(name, SLOT_WAIT_MS).await?;
+        connection.create_slot(name, false, SLOT_WAIT_MS).await?;
         connections.push((name, connection));
     }
     client

@@ -394,6 +394,11 @@ impl Postgres {
                 command.env_remove(variable);
             }
         }
+        // A version that was downloaded has its own libpq, which a standby's walreceiver must not take from the system.
+        let libraries = self.facts.bin_dir.join("../lib");
+        if libraries.join("libpq.so.5").is_file() {
+            command.env("LD_LIBRARY_PATH", libraries);
+        }
         command.env("LANG", "C").current_dir(&self.facts.data_dir);
         if let Some(account) = self.claim.layout().account() {
             command.uid(account.uid).gid(account.gid);

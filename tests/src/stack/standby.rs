@@ -15,25 +15,45 @@ impl Postgres {
     ///
     /// [`StackError::Command`] when it cannot be copied, otherwise those of [`Postgres::start`].
     pub fn start_standby(&self, name: &str) -> Result<Postgres, StackError> {
+        self.start_standby_with(name, &[], &[])
+    }
+
+    /// Copies this server and starts the copy as a standby that keeps copies of its logical slots (PostgreSQL 17 and later),
+    /// and streams by the physical slot `standby`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Postgres::start_standby`].
+    pub fn start_standby_with_slots(&self, name: &str) -> Result<Postgres, StackError> {
+        let settings =
+            ["sync_replication_slots", "hot_standby_feedback"].map(|name| (name.to_owned(), "on".to_owned()));
+        self.start_standby_with(name, &["--create-slot", "--slot", "standby"], &settings)
+    }
+
+    fn start_standby_with(
+        &self,
+        name: &str,
+        options: &[&str],
+        settings: &[(String, String)],
+    ) -> Result<Postgres, StackError> {
         let claim = Claim::take_numbered(&Layout::of_workspace()?, name)?;
         let version = PostgresVersion::Major(self.major_version());
         let standby = Postgres::without_data(Arc::new(claim), version, None)?;
         let mut command = standby.command("pg_basebackup");
-        command.arg("--host").arg(self.socket_dir());
-        command.arg("--port").arg(self.port().to_string());
+        // With a database, which the copying of slots needs and nothing else minds.
+        command.arg("--dbname").arg(format!(
+            "host={} port={} user={SUPERUSER} dbname=postgres",
+            self.socket_dir().display(),
+            self.port()
+        ));
         command.arg("--pgdata").arg(standby.data_dir());
-        command.args([
-            "--username",
-            SUPERUSER,
-            "--checkpoint=fast",
-            "--no-sync",
-            "--write-recovery-conf",
-        ]);
+        command.args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"]);
+        command.args(options);
         let output = command
             .output()
             .map_err(StackError::file("run", &self.bin_dir().join("pg_basebackup")))?;
         if output.status.success() {
-            return standby.run_on_data(&[]);
+            return standby.run_on_data(settings);
         }
         Err(StackError::Command {
             command: format!("{command:?}"),

@@ -2,43 +2,79 @@
 
 use super::{Failure, Login, Refusal, Slot};
 use crate::fault::{Fault, FaultCode};
-use crate::postgres::{Advisory, PostgresError, ReplicationConnection, SlotState, WAL_LEVEL_REMEDY, check_publication};
+use crate::postgres::{
+    Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
+};
 
 /// Creating a slot waits for every transaction that is running.
 pub(super) const WAIT_MS: u64 = 120_000;
 const NOT_IN_THIS_STATE: &str = "55000";
 const DUPLICATE_OBJECT: &str = "42710";
+/// The first version that keeps logical slots on standbys.
+const FAILOVER_SINCE: i32 = 170_000;
 
 impl Slot<'_> {
-    pub(super) async fn create(&self, wait_ms: u64) -> Result<(), Failure> {
+    pub(super) async fn create(&self, wait_ms: u64, failover: bool) -> Result<(), Failure> {
+        if failover {
+            self.check_failover().await?;
+        }
         // A slot made before its publication could never decode what was written in between.
         check_publication(self.control.client(), self.settings).await?;
         let state = self.look().await?;
         match state {
-            SlotState::Missing => self.make(wait_ms).await,
+            SlotState::Missing => self.make(wait_ms, failover).await,
             SlotState::Lost { .. } | SlotState::Foreign { .. } => Ok(state.must_be_free(self.name())?),
-            SlotState::Free | SlotState::InUse(_) => {
-                self.leave();
-                Ok(())
-            }
+            SlotState::Free | SlotState::InUse(_) => self.leave(failover, &state).await,
         }
     }
 
-    fn leave(&self) {
-        println!("slot {} exists already and is left as it is", self.name());
+    /// What is there stays, but for being kept on standbys.
+    async fn leave(&self, failover: bool, state: &SlotState) -> Result<(), Failure> {
+        let kept = SlotCopies::look(self.control.client(), self.name()).await;
+        let is_kept = kept.map_err(|error| self.failed(&error))?.is_kept;
+        if failover && !is_kept {
+            state.must_be_free(self.name())?;
+            let kept = self.replication().await?.keep_slot_on_standbys(self.name()).await;
+            kept.map_err(|error| self.failed(&error))?;
+            println!(
+                "slot {} existed already, and is kept on standbys from now on",
+                self.name()
+            );
+        } else {
+            println!("slot {} exists already and is left as it is", self.name());
+        }
+        Ok(())
     }
 
-    async fn make(&self, wait_ms: u64) -> Result<(), Failure> {
+    async fn check_failover(&self) -> Result<(), Failure> {
+        let statement = "SELECT current_setting('server_version_num')::int4, current_setting('server_version')";
+        let row = self.control.client().query_one(statement, &[]).await;
+        let said = row.and_then(|row| Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, String>(1)?)));
+        let (number, version) = said.map_err(|error| self.failed(&error.into()))?;
+        if number >= FAILOVER_SINCE {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Refusal::FailoverUnsupported,
+            format!("this server is PostgreSQL {version}, which cannot keep a logical slot on its standbys"),
+            "leave out `--failover`, and read docs/RECOVERY.md for what a failover means then",
+        ))
+    }
+
+    async fn replication(&self) -> Result<ReplicationConnection, Failure> {
         let postgres = &self.settings.postgres;
-        let refused = |error| Login::Configured.refused(&error, postgres);
         let connected = ReplicationConnection::connect(postgres, self.control.host(), self.control.address()).await;
-        let mut replication = connected.map_err(refused)?;
+        connected.map_err(|error| Login::Configured.refused(&error, postgres))
+    }
+
+    async fn make(&self, wait_ms: u64, failover: bool) -> Result<(), Failure> {
+        let mut replication = self.replication().await?;
         eprintln!(
             "creating slot {}; this waits for every transaction that is running: SELECT pid, xact_start, query FROM \
              pg_stat_activity WHERE backend_xid IS NOT NULL",
             self.name()
         );
-        match replication.create_slot(self.name(), wait_ms).await {
+        match replication.create_slot(self.name(), failover, wait_ms).await {
             Ok(point) => {
                 let forgotten = Advisory::forget(self.control.client(), self.name()).await;
                 forgotten.map_err(|error| self.failed(&error))?;
@@ -50,9 +86,8 @@ impl Slot<'_> {
             }
             Err(error) if error.sqlstate() == Some(DUPLICATE_OBJECT) => {
                 // Somebody was faster; it may be anybody's.
-                self.look().await?;
-                self.leave();
-                Ok(())
+                let state = self.look().await?;
+                self.leave(failover, &state).await
             }
             Err(error) if error.sqlstate() == Some(NOT_IN_THIS_STATE) => Err(Fault::new(
                 FaultCode::WalLevelTooLow,

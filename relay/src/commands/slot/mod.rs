@@ -21,6 +21,9 @@ pub(super) enum Command {
         /// How long transactions that are running now are waited for
         #[arg(long, value_name = "MS", default_value_t = create::WAIT_MS)]
         wait_ms: u64,
+        /// Keep it on standbys too, for a failover; a slot that is there becomes one that is kept (PostgreSQL 17 and later)
+        #[arg(long)]
+        failover: bool,
     },
     /// Show the slot, who uses it, and what the last relay on it knew
     Show,
@@ -39,7 +42,7 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
         let control = Login::Configured.connect(&settings.postgres, "slot").await?;
         let slot = Slot { settings, control };
         match command {
-            Command::Create { wait_ms } => slot.create(wait_ms).await,
+            Command::Create { wait_ms, failover } => slot.create(wait_ms, failover).await,
             Command::Show => slot.show().await,
             Command::Drop { yes } => slot.drop_slot(yes).await,
             Command::Forget => slot.forget().await,

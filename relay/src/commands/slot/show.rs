@@ -3,7 +3,7 @@
 use outbox_decoder::Lsn;
 
 use super::{Failure, Slot};
-use crate::postgres::{Advisory, AdvisoryRow, SlotState, slot_figures};
+use crate::postgres::{Advisory, AdvisoryRow, SlotCopies, SlotState, slot_figures};
 use crate::telemetry::SlotFigures;
 
 impl Slot<'_> {
@@ -15,7 +15,8 @@ impl Slot<'_> {
         let Some(figures) = figures.filter(|_| state != SlotState::Missing) else {
             return Ok(SlotState::Missing.must_be_free(name)?);
         };
-        print!("{}", describe(name, &state, &figures));
+        let copies = SlotCopies::look(client, name).await.map_err(failed)?;
+        print!("{}", describe(name, &state, copies, &figures));
         if let SlotState::Lost { .. } = state {
             state.must_be_free(name)?;
         }
@@ -26,7 +27,12 @@ impl Slot<'_> {
     }
 }
 
-fn describe(name: &str, state: &SlotState, figures: &SlotFigures) -> String {
+fn describe(name: &str, state: &SlotState, copies: SlotCopies, figures: &SlotFigures) -> String {
+    let on_standbys = match copies {
+        SlotCopies { is_copy: true, .. } => "copied from the primary",
+        SlotCopies { is_kept: true, .. } => "kept, where sync_replication_slots is on",
+        SlotCopies { .. } => "not kept: a failover loses it (`slot create --failover`, PostgreSQL 17 and later)",
+    };
     let in_use = match state {
         SlotState::InUse(holder) => format!("yes: {holder}"),
         _ => "no".to_owned(),
@@ -39,6 +45,7 @@ fn describe(name: &str, state: &SlotState, figures: &SlotFigures) -> String {
     format!(
         "slot:            {name}\n\
          in use:          {in_use}\n\
+         on standbys:     {on_standbys}\n\
          confirmed:       {confirmed}\n\
          wal_status:      {}\n\
          unconfirmed WAL: {:.0} bytes\n\
