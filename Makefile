@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign soak fuzz bench-smoke fmt clean-stack
+.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -63,6 +63,12 @@ campaign: ## rounds of faults on real servers until the goals of RELIABILITY.md 
 	@sh deploy/local/setup.sh tests
 	$(CARGO) build $(LOCKED) --workspace
 	$(STACK) run -- $(TARGET)/debug/campaign run --minutes $(or $(MINUTES),60) $(ARGS)
+	$(TARGET)/debug/campaign report
+
+big: ## the largest backlog, transaction, rows and tables; ARGS='--case big-rows' for one
+	@sh deploy/local/setup.sh tests
+	$(CARGO) build $(LOCKED) --workspace
+	$(STACK) run -- $(TARGET)/debug/campaign big $(ARGS)
 	$(TARGET)/debug/campaign report
 
 soak: ## a steady load for HOURS=8, with memory, descriptors and threads sampled

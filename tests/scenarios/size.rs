@@ -1,5 +1,6 @@
 //! Bounds on size: memory, and the WAL that is kept for the slot (P6, P7).
 
+use outbox_relay_tests::campaign::CASES;
 use outbox_relay_tests::consumer::Record;
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
@@ -112,4 +113,43 @@ fn a_tiny_budget_is_kept_and_everything_passes() -> Outcome {
     (report.duplicates == 0)
         .then_some(())
         .ok_or_else(|| Failure::new(format!("repeated records: {report}")))
+}
+
+/// As `make big` does it at full size.
+fn small(name: &str) -> Outcome {
+    let case = CASES.iter().find(|case| case.name == name);
+    let case = case.ok_or_else(|| Failure::new(format!("there is no case {name}")))?;
+    let entry = case.run(case.small)?;
+    println!("{name}: {}", entry.note);
+    ensure(entry.is_clean(), || format!("{entry:?}"))
+}
+
+#[test]
+fn a_backlog_of_small_transactions_arrives_in_order_within_the_memory_bound() -> Outcome {
+    small("big-backlog")
+}
+
+#[test]
+fn a_large_transaction_that_nobody_waits_for_arrives_in_order() -> Outcome {
+    small("big-transaction")
+}
+
+#[test]
+fn thousands_of_commits_of_one_row_arrive_in_order() -> Outcome {
+    small("big-commits")
+}
+
+#[test]
+fn rows_of_a_mebibyte_arrive_in_order_within_a_memory_bound() -> Outcome {
+    small("big-rows")
+}
+
+#[test]
+fn rows_of_a_table_with_two_hundred_columns_more_arrive_in_order() -> Outcome {
+    small("big-columns")
+}
+
+#[test]
+fn rows_of_five_hundred_tables_arrive_in_the_order_of_their_transactions() -> Outcome {
+    small("big-tables")
 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use fastrand::Rng;
-use outbox_relay_tests::campaign::{Entry, GOALS, PARTS, Part, Results, fuzz, page, progress, simulate, soak};
+use outbox_relay_tests::campaign::{
+    CASES, Case, Entry, GOALS, PARTS, Part, Results, fuzz, page, progress, simulate, soak,
+};
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::stack::{self, kafka_version};
 
@@ -62,6 +64,12 @@ enum Action {
         /// The fuzzer, built with coverage.
         #[arg(long)]
         program: PathBuf,
+    },
+    /// The large cases, each once.
+    Big {
+        /// Only these.
+        #[arg(long)]
+        case: Vec<String>,
     },
     /// A steady load for so many minutes.
     Soak {
@@ -125,6 +133,14 @@ fn act(action: Action) -> Outcome {
             target,
             program,
         } => fuzz_all(&results, &program, &target, seconds)?,
+        Action::Big { case } => {
+            stack::shared()?;
+            let wanted = |known: &&Case| case.is_empty() || case.iter().any(|name| name == known.name);
+            for case in CASES.iter().filter(wanted) {
+                println!("{}: {} rows: {}", case.name, case.full, case.meaning);
+                record(&results, &case.run(case.full)?)?;
+            }
+        }
         Action::Soak { minutes } => {
             stack::shared()?;
             record(&results, &soak(minutes)?)?;

@@ -18,7 +18,7 @@ const fn goal(part: &'static str, count: u64, unit: &'static str) -> Goal {
 }
 
 /// What has to be done before a release.
-pub const GOALS: [Goal; 17] = [
+pub const GOALS: [Goal; 23] = [
     goal("relay-kill", 300, "faults"),
     goal("relay-stop", 50, "faults"),
     goal("broker-kill", 50, "faults"),
@@ -27,6 +27,12 @@ pub const GOALS: [Goal; 17] = [
     goal("takeover", 20, "faults"),
     goal("freeze", 50, "faults"),
     goal("network", 100, "faults"),
+    goal("big-backlog", 10_000_000, "rows"),
+    goal("big-transaction", 5_000_000, "rows"),
+    goal("big-commits", 100_000, "rows"),
+    goal("big-rows", 1_000, "rows"),
+    goal("big-columns", 100_000, "rows"),
+    goal("big-tables", 100_000, "rows"),
     goal("simulation", 100_000, "seeds"),
     goal("fuzz-frames", 3_600, "CPU s"),
     goal("fuzz-message", 3_600, "CPU s"),

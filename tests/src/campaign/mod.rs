@@ -3,6 +3,7 @@
 //!
 //! A round is a scenario of its own with several faults. A round that fails is recorded as what it was, and ends the run.
 
+mod big;
 mod faults;
 mod goals;
 mod network;
@@ -10,6 +11,7 @@ mod outside;
 mod results;
 mod soak;
 
+pub use big::{CASES, Case};
 pub use goals::{GOALS, Goal, progress};
 pub use outside::{fuzz, simulate};
 pub use results::{Entry, Results, page};

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::goals::{GOALS, progress};
-use super::{PARTS, Round};
+use super::{CASES, PARTS, Round};
 use crate::failure::{Failure, Outcome};
 
 /// Where the table stands in the page.
@@ -19,7 +19,7 @@ const END: &str = "<!-- campaign: end -->\n";
 /// One round, or one run of something else that counts.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Entry {
-    /// Of [`PARTS`], or `simulation`, `fuzz-TARGET`, `soak`.
+    /// Of [`PARTS`] or [`CASES`], or `simulation`, `fuzz-TARGET`, `soak`.
     pub part: String,
     /// Day and time, UTC.
     pub date: String,
@@ -233,7 +233,8 @@ fn table(entries: &[Entry]) -> String {
 
 fn meaning(part: &str) -> &'static str {
     let of_round = PARTS.iter().find(|known| known.name == part).map(|known| known.meaning);
-    of_round.unwrap_or(match part {
+    let of_case = || CASES.iter().find(|known| known.name == part).map(|known| known.meaning);
+    of_round.or_else(of_case).unwrap_or(match part {
         "simulation" => "the pure core against models of both servers",
         "soak" => "a steady load, with memory, descriptors and threads sampled",
         _ => "libFuzzer, with coverage and overflow checks",
