@@ -5,6 +5,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::weather::{Stretch, Weather};
 use outbox_relay_tests::writer::Writer;
 
 const LIMIT: &str = "max.message.bytes";
@@ -81,6 +82,47 @@ fn a_relay_that_lost_the_slot_in_mid_transaction_takes_over_again_later() -> Out
     first.wait_for_phase("streaming")?;
     writer.write(10)?;
     scenario.verify(&first, &writer.into_history()).map(drop)
+}
+
+/// The first one is cut off from PostgreSQL while the broker stands still with its records; the second one publishes them too,
+/// and goes on. What the first one had in its queue comes in between.
+#[test]
+fn an_owner_that_was_cut_off_with_records_in_its_queue_reorders_nothing_for_the_next_one() -> Outcome {
+    let mut scenario = Setup::new("half_open").private_kafka().start()?;
+    let server = format!("127.0.0.1:{}", scenario.servers.postgres()?.port).parse()?;
+    let to_postgres = Stretch::open(0, server)?;
+    let direct = scenario.settings.clone();
+    scenario.settings.set("postgres.port", to_postgres.port());
+    let mut first = scenario.streaming_relay()?;
+    scenario.settings = direct;
+    let load = scenario.load()?;
+    first.wait_for_figure("events_acked_total", |records| records > 300.0)?;
+    let mut second = scenario.relay()?;
+    second.wait_for_phase("standby")?;
+
+    scenario.note_fault()?;
+    scenario.servers.own_kafka()?.freeze(0)?;
+    first.wait_for_figure("in_flight_events", |records| records > 300.0)?;
+    to_postgres.set(Weather::BlackHole);
+    // What `wal_sender_timeout` would do later.
+    scenario.database()?.run(&format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{}'",
+        scenario.name()
+    ))?;
+    second.may_show("kafka_unreachable");
+    second.wait_for_figure("in_flight_events", |records| records > 300.0)?;
+    let queued = first.figures()?.get("in_flight_events");
+    ensure(queued > 300.0, || {
+        format!("only {queued} records wait in the queue of the first")
+    })?;
+    scenario.servers.own_kafka()?.thaw(0)?;
+    second.wait_for_phase("streaming")?;
+    first.wait_for_figure("in_flight_events", |records| records == 0.0)?;
+    let history = load.stop()?;
+    let report = scenario.verify(&second, &history)?;
+    ensure(report.duplicates > 0, || {
+        format!("nothing was published by both: {report}")
+    })
 }
 
 /// The server gives it up soon after it falls silent.

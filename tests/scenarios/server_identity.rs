@@ -146,6 +146,39 @@ fn an_old_copy_of_the_server_is_refused_by_the_relay_that_knows_the_newer_one() 
     ensure(report.rows == 1_020 && report.duplicates == 0, || report.to_string())
 }
 
+/// Nobody is left who knows better: this is what the page says is not promised.
+#[test]
+fn an_old_copy_of_the_server_is_not_told_from_the_server_by_a_relay_that_was_restarted() -> Outcome {
+    let mut scenario = Setup::new("copy_untold").private_postgres(&[]).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    scenario.wait_until_confirmed()?;
+    let code = relay.terminate()?;
+    ensure(code == Some(0), || format!("exit code {code:?}"))?;
+    scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
+    let copy = scenario.servers.own_postgres()?.copy_data()?;
+    scenario.servers.own_postgres()?.start_again()?;
+    writer.recover()?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    let published = scenario.records()?.len();
+    ensure(published >= 20, || format!("{published} records"))?;
+
+    scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
+    scenario.servers.own_postgres()?.exchange_data(&copy)?;
+    scenario.servers.own_postgres()?.start_again()?;
+    scenario.streaming_relay()?;
+    let rows = scenario
+        .database()?
+        .text("SELECT count(*)::text FROM public.outbox", &[])?;
+    ensure(rows.as_deref() == Some("10"), || {
+        format!("{rows:?} rows: it is no old copy")
+    })
+}
+
 /// The other cluster has a relay's memory of its own, so that nothing there looks wrong.
 #[test]
 fn another_cluster_behind_the_same_address_is_refused_by_the_relay_that_knows_the_first() -> Outcome {

@@ -1,5 +1,6 @@
 //! A stretch of network with weather: it passes bytes on until it is told to hold them back, in one direction or both, or
-//! to cut a connection in the middle of what it says. It never takes bytes out of the middle of a connection: TCP does not.
+//! to cut a connection in the middle of what it says. Only [`Weather::Theft`] takes bytes out of the middle of a connection, which
+//! no network does.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -32,6 +33,8 @@ pub enum Weather {
     CutInside,
     /// Every connection ends, and each new one too.
     Cut,
+    /// Somebody takes out the next piece that the server says, and lets the rest go on. It is clear again afterwards.
+    Theft,
 }
 
 /// A port that leads to a server. Dropped, it closes.
@@ -166,7 +169,7 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(error) => return Err(error),
         };
-        if !deliver(&piece[..bytes], to, shared)? {
+        if !deliver(&piece[..bytes], to, towards, shared)? {
             return Ok(());
         }
     }
@@ -174,7 +177,7 @@ fn pass_pieces(from: &mut TcpStream, to: &mut TcpStream, towards: Towards, share
 }
 
 /// Returns whether the connection lives on.
-fn deliver(piece: &[u8], to: &mut TcpStream, shared: &Shared) -> std::io::Result<bool> {
+fn deliver(piece: &[u8], to: &mut TcpStream, towards: Towards, shared: &Shared) -> std::io::Result<bool> {
     let weather = *shared.weather();
     if weather != Weather::Clear {
         shared.touch();
@@ -189,6 +192,10 @@ fn deliver(piece: &[u8], to: &mut TcpStream, shared: &Shared) -> std::io::Result
             to.write_all(piece).map(|()| true)
         }
         Weather::Cut => Ok(false),
+        Weather::Theft if towards == Towards::Client => {
+            *shared.weather() = Weather::Clear;
+            Ok(true)
+        }
         // What was read just before it was to be held is on its way.
         _ => to.write_all(piece).map(|()| true),
     }

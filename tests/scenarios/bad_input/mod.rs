@@ -21,6 +21,8 @@ pub(crate) fn is_halted(relay: &mut Relay, code: &str, hint: &str) -> Outcome {
     ensure(body.contains(hint), || format!("{hint:?} is not in: {body}"))?;
     ensure(relay.liveness()? == 200, || "the relay is not live".to_owned())?;
     let log = relay.log();
-    let lines = log.lines().filter(|line| line.contains(code)).count();
-    ensure(lines == 1, || format!("{lines} log lines about {code}:\n{log}"))
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(code)).collect();
+    ensure(matches!(lines[..], [line] if line.contains(hint)), || {
+        format!("{} log lines about {code}, with {hint:?}:\n{log}", lines.len())
+    })
 }

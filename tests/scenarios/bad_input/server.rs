@@ -43,6 +43,31 @@ fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
     ensure(report.rows == 20 && report.duplicates == 0, || report.to_string())
 }
 
+/// PostgreSQL 18 looks at a checkpoint who has not been there for too long.
+#[test]
+fn a_slot_that_nobody_used_for_too_long_is_lost_and_that_is_said() -> Outcome {
+    let setup = Setup::new("idle_slot").private_postgres(&[("idle_replication_slot_timeout", "1s")]);
+    let mut scenario = setup.postgres_version(18).start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    let lost = format!("{} lost", scenario.name());
+    wait_for("the slot to be lost", || {
+        let database = scenario.database().map_err(|failure| failure.to_string())?;
+        database.run("CHECKPOINT").map_err(|failure| failure.to_string())?;
+        let slots = slots(&scenario).map_err(|failure| failure.to_string())?;
+        if slots == lost { Ok(()) } else { Err(slots) }
+    })?;
+    let mut relay = scenario.relay()?;
+    let readiness = relay.wait_for_fault("slot_lost")?;
+    let said = "nobody used it for too long (idle_replication_slot_timeout)";
+    ensure(readiness.phase() == "halted" && readiness.body.contains(said), || {
+        readiness.body.clone()
+    })
+}
+
 /// As docs/RECOVERY.md says, by its own statements.
 #[test]
 fn rows_that_only_the_table_has_arrive_when_they_are_written_once_more() -> Outcome {

@@ -235,3 +235,14 @@ fn a_slot_is_kept_on_standbys_only_where_the_server_can_and_nobody_uses_it() -> 
     scenario.command(&keep)?.must(0, &["left as it is"])?;
     scenario.command(&["slot", "show"])?.must(0, &["on standbys:     kept"])
 }
+
+#[test]
+fn without_the_publication_no_slot_is_made() -> Outcome {
+    let scenario = Setup::new("slot_blind").without_slot().start()?;
+    scenario
+        .database()?
+        .run(&format!("DROP PUBLICATION {}", scenario.name()))?;
+    refused(&scenario, &["create"], "publication_missing", &["outbox-relay migrate"])?;
+    let made = scenario.database()?.confirmed(scenario.name())?;
+    ensure(made.is_none(), || format!("the slot is at {made:?}"))
+}

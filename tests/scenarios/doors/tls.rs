@@ -5,6 +5,7 @@ use std::fs;
 use outbox_relay_tests::certificates::{Authority, Subject};
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::weather::{Stretch, Weather};
 use outbox_relay_tests::writer::Writer;
 
 use super::{are_encrypted, behind_tls, encrypt};
@@ -167,4 +168,26 @@ fn a_key_with_a_passphrase_is_opened_by_the_one_in_its_file_and_nobody_is_asked_
     ensure(!relay.log().contains("sesame"), || relay.log_tail())?;
     fs::write(&passphrase, "open sesame\n")?;
     relay.wait_for_phase("streaming").map(drop)
+}
+
+/// In the clear the same would go unnoticed: the stream of PostgreSQL counts nothing.
+#[test]
+fn bytes_taken_out_of_an_encrypted_connection_are_noticed_and_nothing_is_lost() -> Outcome {
+    let (mut scenario, _) = behind_tls("tls_theft", &HERE)?;
+    let server = format!("127.0.0.1:{}", scenario.servers.postgres()?.port).parse()?;
+    let stretch = Stretch::open(0, server)?;
+    scenario.settings.set("postgres.port", stretch.port());
+    let mut relay = scenario.streaming_relay()?;
+    relay.may_show("postgres_unreachable");
+    relay.may_show("postgres_tls_failed");
+    relay.may_show("postgres_protocol_violation");
+    let load = scenario.load()?;
+    for theft in 1..=3 {
+        let before = relay.figures()?.get("events_acked_total");
+        relay.wait_for_figure("events_acked_total", |records| records > before + 100.0)?;
+        stretch.set(Weather::Theft);
+        relay.wait_for_figure("reconnects_total{peer=\"postgres\"}", |times| times >= f64::from(theft))?;
+    }
+    let history = load.stop()?;
+    scenario.verify(&relay, &history).map(drop)
 }

@@ -191,3 +191,12 @@ fn with_more_topics_than_can_be_counted_the_uncounted_and_then_the_most_overdue_
         at += COUNT_AGAIN_AFTER;
     }
 }
+
+/// GUARANTEES.md, "What is not promised".
+#[test]
+fn the_times_are_those_that_are_promised() {
+    assert_eq!(
+        (INTRODUCED_FOR, COUNTED_FOR),
+        (Duration::from_hours(1), Duration::from_mins(1))
+    );
+}

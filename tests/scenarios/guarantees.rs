@@ -1,0 +1,119 @@
+//! GUARANTEES.md against the tests that it names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use outbox_relay_tests::failure::{Outcome, ensure};
+
+const PAGE: &str = include_str!("../../GUARANTEES.md");
+const SOURCES: [&str; 3] = ["tests", "relay", "decoder"];
+
+#[test]
+fn every_sentence_names_a_test_that_there_is() -> Outcome {
+    let (body, notes) = PAGE.split_once("\n[^fact]: ").unwrap_or((PAGE, ""));
+    let notes = format!("[^fact]: {notes}");
+    let defined: BTreeMap<&str, &str> = notes
+        .lines()
+        .filter_map(|line| line.strip_prefix("[^")?.split_once("]: "))
+        .collect();
+    let used: BTreeSet<&str> = marks(body).collect();
+    ensure(used == defined.keys().copied().collect(), || {
+        format!("used {used:?}, defined {:?}", defined.keys())
+    })?;
+    let bare: Vec<String> = sentences(body)
+        .into_iter()
+        .filter(|sentence| marks(sentence).next().is_none())
+        .collect();
+    ensure(bare.is_empty(), || format!("these sentences name no test: {bare:#?}"))?;
+
+    let sources = sources()?;
+    let named: BTreeSet<&str> = defined.values().flat_map(|note| tests(note)).collect();
+    ensure(named.len() > 100, || format!("only {} tests are named", named.len()))?;
+    let missing: Vec<&str> = named.into_iter().filter(|name| !exists(name, &sources)).collect();
+    ensure(missing.is_empty(), || format!("there are no such tests: {missing:#?}"))?;
+    let untested = ["fact", "open"];
+    let empty: Vec<&&str> = defined
+        .iter()
+        .filter(|(mark, note)| !untested.contains(mark) && tests(note).next().is_none())
+        .map(|(mark, _)| mark)
+        .collect();
+    ensure(empty.is_empty(), || format!("no test stands under {empty:?}"))
+}
+
+fn marks(text: &str) -> impl Iterator<Item = &str> {
+    text.split("[^").skip(1).filter_map(|rest| rest.split(']').next())
+}
+
+/// What stands between backticks and has a path.
+fn tests(note: &str) -> impl Iterator<Item = &str> {
+    note.split('`').skip(1).step_by(2).filter(|name| name.contains("::"))
+}
+
+/// Those of paragraphs, list items and the cells of the table that people read for what it means; the bold words in front of an
+/// item are its title.
+fn sentences(body: &str) -> Vec<String> {
+    let mut blocks = vec![String::new()];
+    let mut is_code = false;
+    for line in body.lines() {
+        is_code ^= line.starts_with("```");
+        let is_table = line.starts_with('|');
+        if line.is_empty() || line.starts_with('#') || line.starts_with("```") || line.starts_with("* ") || is_table {
+            blocks.push(String::new());
+        }
+        let text = if is_table {
+            line.rsplit('|').nth(1).unwrap_or_default()
+        } else {
+            line
+        };
+        let is_prose = !is_code && !["#", "```", "| |", "| ---"].iter().any(|start| line.starts_with(start));
+        if let (true, Some(block)) = (is_prose, blocks.last_mut()) {
+            block.push(' ');
+            block.push_str(text.trim_start_matches("* ").trim());
+        }
+    }
+    // The mark belongs to the sentence in front of it.
+    let marked = blocks
+        .into_iter()
+        .map(|block| block.replace(".[^", "[^").replace("] ", "]. "));
+    let split = |block: String| block.split(". ").map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    marked.flat_map(split).filter(|sentence| sentence.len() > 1).collect()
+}
+
+/// Each file with its path.
+fn sources() -> Outcome<Vec<(String, String)>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for place in SOURCES {
+        collect(&root.join(place), &mut found)?;
+    }
+    Ok(found)
+}
+
+fn collect(place: &Path, found: &mut Vec<(String, String)>) -> Outcome {
+    for entry in fs::read_dir(place)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, found)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push((path.display().to_string(), fs::read_to_string(path)?));
+        }
+    }
+    Ok(())
+}
+
+/// A function of that name in a file or a folder, or a module of a file, that is called as the path says.
+fn exists(name: &str, sources: &[(String, String)]) -> bool {
+    let Some((modules, function)) = name.rsplit_once("::") else {
+        return false;
+    };
+    let function = format!("fn {function}(");
+    sources.iter().any(|(path, text)| {
+        let is_there = |module: &str| {
+            path.contains(&format!("/{module}.rs"))
+                || path.contains(&format!("/{module}/"))
+                || text.contains(&format!("mod {module} {{"))
+        };
+        text.contains(&function) && modules.split("::").all(is_there)
+    })
+}
