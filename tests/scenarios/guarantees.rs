@@ -72,12 +72,23 @@ fn sentences(body: &str) -> Vec<String> {
             block.push_str(text.trim_start_matches("* ").trim());
         }
     }
-    // The mark belongs to the sentence in front of it.
-    let marked = blocks
-        .into_iter()
-        .map(|block| block.replace(".[^", "[^").replace("] ", "]. "));
-    let split = |block: String| block.split(". ").map(str::trim).map(str::to_owned).collect::<Vec<_>>();
+    let marked = blocks.into_iter().map(|block| with_marks_inside(&block));
+    let split = |block: String| {
+        let sentences = block.split(". ").map(str::trim);
+        sentences.map(str::to_owned).collect::<Vec<_>>()
+    };
     marked.flat_map(split).filter(|sentence| sentence.len() > 1).collect()
+}
+
+/// The mark behind a full stop belongs to the sentence in front of it.
+fn with_marks_inside(block: &str) -> String {
+    let mut parts = block.split(".[^");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (mark, rest) = part.split_once(']').unwrap_or((part, ""));
+        text.push_str(&format!("[^{mark}].{rest}"));
+    }
+    text
 }
 
 /// Each file with its path.

@@ -3,10 +3,14 @@
 use super::keys::KEYS;
 use super::librdkafka;
 
+/// Comparing costs the product of both lengths, and nobody means a longer one (found by the fuzzer: seconds for some KiB).
+const PATH_BYTES_MAX: usize = 120;
+
 /// The known path nearest to `path`, if one is near enough to be what was meant.
 pub(super) fn to(path: &str) -> Option<String> {
     let furthest = (path.len() / 3).max(3);
     KEYS.iter()
+        .filter(|_| path.len() <= PATH_BYTES_MAX)
         .map(|key| (key.path, filled(key.path, path)))
         .map(|(pattern, candidate)| (distance(path, pattern, &candidate), candidate))
         .min_by_key(|(distance, _)| *distance)
@@ -91,6 +95,8 @@ mod tests {
     fn what_resembles_nothing_gets_no_suggestion() {
         assert_eq!(to("colour"), None);
         assert_eq!(to("kafka.colour"), None, "librdkafka knows no such property either");
+        let long = format!("outbox.{}.topics", "x".repeat(PATH_BYTES_MAX));
+        assert_eq!(to(&long), None, "too long to be compared");
     }
 
     #[test]
