@@ -1,5 +1,5 @@
-//! Whoever reaches the admin listener may send it what he likes: it changes nothing, shows nothing to other sites, takes a
-//! bounded amount of memory, and the events pass meanwhile.
+//! Whoever reaches the admin listener may send it what he likes: it changes nothing, shows nothing to other sites,
+//! takes a bounded amount of memory, and the events pass meanwhile.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -163,11 +163,27 @@ fn large(route: &str) -> Vec<Request> {
         Request::new("a slow body", Ends::Cut(405), with("POST", &length, &[&body[..1_000]])).dripping(),
         Request::new("a slow question", Ends::With(200), head("GET", route, HOST)).dripping(),
         Request::new("a long line", Ends::Refused, head("GET", &long_target(MIB), HOST)),
-        Request::new("a line of 100 kB", Ends::Refused, head("GET", &long_target(100_000), HOST)),
+        Request::new(
+            "a line of 100 kB",
+            Ends::Refused,
+            head("GET", &long_target(100_000), HOST),
+        ),
         Request::new("a long header", Ends::Refused, head("GET", route, &long_header)),
-        Request::new("5,000 headers", Ends::Refused, head("GET", route, &format!("{HOST}{lines}"))),
-        Request::new("a body of less than nothing", Ends::Refused, head("POST", route, &negative)),
-        Request::new("a greeting for TLS", Ends::Refused, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec()),
+        Request::new(
+            "5,000 headers",
+            Ends::Refused,
+            head("GET", route, &format!("{HOST}{lines}")),
+        ),
+        Request::new(
+            "a body of less than nothing",
+            Ends::Refused,
+            head("POST", route, &negative),
+        ),
+        Request::new(
+            "a greeting for TLS",
+            Ends::Refused,
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
+        ),
     ]
 }
 
@@ -185,7 +201,9 @@ fn every_route_of_the_relay_is_in_the_table() -> Outcome {
     })?;
     let ways = [".route_service(", ".nest(", ".nest_service(", ".merge(", ".fallback"];
     let found: Vec<_> = ways.iter().filter(|way| source.contains(**way)).collect();
-    ensure(found.is_empty(), || format!("routes that this does not read: {found:?}"))
+    ensure(found.is_empty(), || {
+        format!("routes that this does not read: {found:?}")
+    })
 }
 
 #[test]
@@ -239,12 +257,26 @@ fn connections_that_stay_open_hold_nothing_up_and_are_let_go() -> Outcome {
         })?;
         is_well(&mut relay, name)?;
         drop(crowd);
-        has_descriptors(&relay, &format!("{name}: no connection left"), |now| now <= before + OTHERS)?;
+        has_descriptors(&relay, &format!("{name}: no connection left"), |now| {
+            now <= before + OTHERS
+        })?;
         is_well(&mut relay, name)?;
     }
     let history = load.stop()?;
     let report = scenario.verify(&relay, &history)?;
     ensure(report.rows > 0 && report.duplicates == 0, || report.to_string())
+}
+
+#[test]
+fn whoever_says_nothing_is_let_go() -> Outcome {
+    let mut scenario = Setup::new("silent").start()?;
+    let relay = scenario.streaming_relay()?;
+    let before = descriptors(&relay)?;
+    let crowd: Vec<TcpStream> = (0..50).map(|_| connect(relay.admin_port())).collect::<Outcome<_>>()?;
+    has_descriptors(&relay, "a connection for each", |now| {
+        now + OTHERS >= before + crowd.len()
+    })?;
+    has_descriptors(&relay, "no connection left", |now| now <= before + OTHERS)
 }
 
 fn descriptors(relay: &Relay) -> Outcome<usize> {

@@ -4,6 +4,7 @@
 //! `stack run -- cargo test -p outbox-relay-tests --test scenarios` runs them; most share that stack, side by side, and
 //! those that break servers start their own.
 
+mod admin_requests;
 mod bad_input;
 mod broker_faults;
 mod clocks;
@@ -24,11 +25,13 @@ mod kafka_doors;
 mod named_states;
 mod network;
 mod ownership;
+mod poison_rows;
 mod postgres_faults;
 mod privileges;
 mod producers;
 mod records;
 mod relay_stops;
+mod secrets;
 mod server_identity;
 mod size;
 mod status_updates;

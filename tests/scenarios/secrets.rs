@@ -22,13 +22,7 @@ const KAFKA_PASSWORD: &str = "Quiet-Heron-52-at-the-brokers";
 const WRONG_KAFKA_PASSWORD: &str = "Loud-Heron-25-at-the-brokers";
 /// A part of every payload.
 const IN_ROWS: &str = "Quiet-Badger-63-in-a-row";
-const PLANTED: [&str; 5] = [
-    PASSWORD,
-    WRONG_PASSWORD,
-    KAFKA_PASSWORD,
-    WRONG_KAFKA_PASSWORD,
-    IN_ROWS,
-];
+const PLANTED: [&str; 5] = [PASSWORD, WRONG_PASSWORD, KAFKA_PASSWORD, WRONG_KAFKA_PASSWORD, IN_ROWS];
 /// The topic setting that bounds a batch.
 const LIMIT: &str = "max.message.bytes";
 const KAFKA_PASSWORD_FILE: &str = "kafka.property_files.\"sasl.password\"";

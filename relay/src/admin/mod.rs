@@ -2,6 +2,8 @@
 //!
 //! It has a thread of its own, so that it can say that the line is stuck.
 
+mod guests;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
+use self::guests::Guests;
 use crate::telemetry::{Health, Heartbeat, Metrics, Phase};
 
 /// The format's name, as Prometheus asks for it.
@@ -45,7 +48,7 @@ impl Admin {
         thread::Builder::new().name("admin".to_owned()).spawn(move || {
             let served = runtime.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                axum::serve(listener, self.routes()).await
+                axum::serve(Guests::at(listener), self.routes()).await
             });
             if let Err(error) = served {
                 tracing::error!("the admin listener ended: {error}");
