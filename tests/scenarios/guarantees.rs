@@ -86,7 +86,7 @@ fn with_marks_inside(block: &str) -> String {
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (mark, rest) = part.split_once(']').unwrap_or((part, ""));
-        text.push_str(&format!("[^{mark}].{rest}"));
+        text.extend(["[^", mark, "].", rest]);
     }
     text
 }

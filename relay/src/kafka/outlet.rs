@@ -149,6 +149,15 @@ impl<P: Produce> Outlet<P> {
         }
     }
 
+    /// What decides how it goes on, for the simulation that visits every state.
+    #[cfg(test)]
+    pub(super) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        self.introductions.digest(hasher);
+        (self.again.len(), self.is_fatal).hash(hasher);
+    }
+
     /// Gives everything up: what is under way comes back as failed reports, what was not handed on yet comes back here.
     pub(super) fn close(self) -> Closed<P> {
         self.producer.purge();

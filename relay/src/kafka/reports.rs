@@ -297,6 +297,19 @@ impl Reports {
         self.push(|taken| taken.counted.push((topic, partitions)));
     }
 
+    /// The reports that wait, without times, for the simulation that visits every state.
+    #[cfg(test)]
+    pub(super) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        let taken = self.lock();
+        // They are all taken at once: in which order they came makes no difference.
+        let mut acknowledged: Vec<Ticket> = taken.acknowledged.iter().map(|(ticket, _)| *ticket).collect();
+        acknowledged.sort_unstable();
+        (acknowledged, &taken.counted).hash(hasher);
+        (taken.failed.len(), taken.has_erred).hash(hasher);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -284,4 +284,17 @@ impl Ledger {
             .filter(|(_, entry)| !entry.acknowledged)
             .map(|(number, _)| Ticket(number))
     }
+
+    /// What decides how it goes on, for the simulation that visits every state.
+    #[cfg(test)]
+    pub(crate) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        let entries = self.entries.iter().map(|entry| (entry.commit, entry.acknowledged));
+        let commits = self.commits.iter();
+        let commits = commits.map(|commit| (commit.commit_lsn, commit.end_lsn, commit.unacknowledged));
+        (entries.collect::<Vec<_>>(), commits.collect::<Vec<_>>()).hash(hasher);
+        (self.first_ticket, self.first_commit).hash(hasher);
+        (self.newest_taken, self.acknowledged_end).hash(hasher);
+    }
 }

@@ -317,6 +317,17 @@ impl Pipeline {
     pub const fn newest_commit_received_at(&self) -> Option<Timestamp> {
         self.newest_commit_received_at
     }
+
+    /// What decides how it goes on with this connection, for the simulation that visits every state. The rest is the
+    /// ledger's.
+    #[cfg(test)]
+    pub(crate) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        let transaction = self.transaction.as_ref();
+        let transaction = transaction.map(|transaction| (transaction.commit_lsn, transaction.next_ordinal));
+        (transaction, self.received, self.keepalive, self.flushed).hash(hasher);
+    }
 }
 
 /// What a record costs of the in-flight budget.

@@ -3,6 +3,7 @@
 //! twice.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 
 use rdkafka::error::RDKafkaErrorCode;
 
@@ -125,6 +126,37 @@ impl Cluster {
                     .records
                     .iter()
                     .for_each(|record| self.judge.arrived_late(record.id));
+            }
+        }
+    }
+
+    /// What was left behind in a partition and would still change what can be read. A batch behind it that only repeats
+    /// is as good as gone.
+    pub(super) fn telling_ghosts(&self, partition: Partition) -> Vec<&Batch> {
+        let ghosts = self.logs.get(&partition).into_iter().flat_map(|log| &log.ghosts);
+        let mut ghosts: Vec<&Batch> = ghosts.collect();
+        let is_new = |record: &Record| !self.judge.has_read(record.id);
+        let telling = ghosts.iter().rposition(|batch| batch.records.iter().any(is_new));
+        ghosts.truncate(telling.map_or(0, |last| last + 1));
+        ghosts
+    }
+
+    /// What decides how it goes on, with producers counted back from the newest one. Of an earlier one nothing is known
+    /// for long: only whoever has left something behind will be heard of again.
+    pub(super) fn digest(&self, newest: u64, hasher: &mut impl Hasher) {
+        self.judge.digest(hasher);
+        for partition in Self::partitions() {
+            let ghosts = self.telling_ghosts(partition);
+            let matters = |id: u64| id == newest || ghosts.iter().any(|ghost| ghost.producer == id);
+            let known = self.logs.get(&partition).into_iter().flat_map(|log| &log.producers);
+            let known = known.filter(|(id, _)| matters(**id));
+            let mut numbers: Vec<_> = known.map(|(id, next)| (newest.wrapping_sub(*id), *next)).collect();
+            numbers.sort_unstable();
+            (partition, numbers, ghosts.len()).hash(hasher);
+            for ghost in ghosts {
+                let ids = ghost.records.iter().map(|record| record.id);
+                let ids: Vec<u32> = ids.collect();
+                (newest.wrapping_sub(ghost.producer), ghost.first_number, ids).hash(hasher);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What was committed against what can be read: the invariants I1 to I5, as far as each can be known at the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 
 use outbox_decoder::Lsn;
 
@@ -117,6 +118,15 @@ impl Judge {
 
     pub(super) fn rows(&self) -> u64 {
         self.committed.len() as u64
+    }
+
+    pub(super) fn has_read(&self, id: u32) -> bool {
+        self.read.contains_key(&id)
+    }
+
+    /// What can be read: of rows that are all committed from the start, nothing else decides about a promise.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        self.read.keys().collect::<Vec<_>>().hash(hasher);
     }
 
     fn readable_from(&self, confirmed: Lsn) -> impl Iterator<Item = (&u32, &(Place, Row))> {

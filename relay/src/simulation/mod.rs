@@ -10,15 +10,19 @@
 //! lost, a process is killed. After each step the judge looks; at the end everything is mended, and what was committed
 //! must be there. A seed that fails is made as small as it still fails, and one line replays it.
 //!
+//! What chance may miss, [`exhaustive`] does not: of a small world it visits every state.
+//!
 //! `make simulate SEEDS=100000`; in CI a thousand of them run, and each planted [`Mutation`] must be found.
 
 mod actions;
 mod cluster;
+mod exhaustive;
 mod judge;
 mod mutation;
 mod producer;
 mod server;
 mod shrink;
+mod small;
 mod subject;
 mod world;
 

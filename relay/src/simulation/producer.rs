@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -278,6 +279,36 @@ impl Inside {
         if let Some(lane) = self.lanes.get_mut(&partition) {
             lane.under_way.iter_mut().for_each(|under_way| under_way.answer = None);
         }
+    }
+
+    /// Whether something of a partition waits to be sent, to be dealt with, to be answered.
+    pub(super) fn waiting(&self, partition: Partition) -> [bool; 3] {
+        let Some(lane) = self.lanes.get(&partition) else {
+            return [false; 3];
+        };
+        let is_answered = |under_way: &UnderWay| under_way.answer.is_some();
+        [
+            !lane.queue.is_empty(),
+            !lane.under_way.iter().all(is_answered),
+            lane.under_way.front().is_some_and(is_answered),
+        ]
+    }
+
+    /// What decides how it goes on.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        let records = |queued: &Queued| (queued.ticket, queued.record.id);
+        for (partition, lane) in &self.lanes {
+            let queue: Vec<_> = lane.queue.iter().map(records).collect();
+            (partition, lane.next_number, queue, lane.under_way.len()).hash(hasher);
+            for under_way in &lane.under_way {
+                let queued: Vec<_> = under_way.queued.iter().map(records).collect();
+                (under_way.batch.first_number, under_way.answer.is_some(), queued).hash(hasher);
+            }
+        }
+        (self.lanes.len(), self.asked_for.len(), self.fatal.is_some()).hash(hasher);
+        // Only a bug remembers it.
+        let newest_arrival = self.mutation.and(self.newest_arrival);
+        newest_arrival.hash(hasher);
     }
 
     /// Gives everything up. What is on the wire may arrive all the same.

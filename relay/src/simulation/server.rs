@@ -4,6 +4,8 @@
 //! confirmed position; a keepalive carries the position up to which everything was sent, which can be the very start of the
 //! next commit; the confirmed position reaches the disk only now and then.
 
+use std::hash::{Hash, Hasher};
+
 use fastrand::Rng;
 use outbox_decoder::Lsn;
 
@@ -24,7 +26,7 @@ pub(super) struct Transaction {
 }
 
 /// One replication connection, as the server sees it.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 struct Walsender {
     /// Said, and not yet arrived.
     wire: Vec<u8>,
@@ -74,13 +76,20 @@ impl Server {
 
     /// Commits a transaction with so many rows.
     pub(super) fn commit(&mut self, rows: usize, random: &mut Rng) -> Transaction {
-        let rows = (0..rows)
-            .map(|_| {
+        let rows: Vec<(u8, u8)> = (0..rows).map(|_| (random.u8(0..2), random.u8(0..4))).collect();
+        self.commit_rows(&rows, random)
+    }
+
+    /// Commits a transaction with rows of these topics and keys.
+    pub(super) fn commit_rows(&mut self, rows: &[(u8, u8)], random: &mut Rng) -> Transaction {
+        let rows = rows
+            .iter()
+            .map(|&(topic, key)| {
                 self.next_row += 1;
                 Row {
                     id: self.next_row,
-                    topic: random.u8(0..2),
-                    key: random.u8(0..4),
+                    topic,
+                    key,
                 }
             })
             .collect::<Vec<_>>();
@@ -97,8 +106,8 @@ impl Server {
         transaction
     }
 
-    /// `START_REPLICATION … 0/0`.
-    pub(super) fn start(&mut self, random: &mut Rng) {
+    /// `START_REPLICATION … 0/0`. The first thing that it says can be a keepalive.
+    pub(super) fn start(&mut self, greets: bool) {
         let confirmed = self.confirmed;
         let next = self
             .transactions
@@ -110,7 +119,7 @@ impl Server {
             told: confirmed,
             has_described: false,
         };
-        if random.bool() {
+        if greets {
             walsender.keepalive(confirmed, false);
         }
         self.walsender = Some(walsender);
@@ -191,6 +200,29 @@ impl Server {
 
     pub(super) const fn wal_end(&self) -> Lsn {
         self.wal_end
+    }
+
+    /// What a crash goes back to.
+    pub(super) const fn on_disk(&self) -> Lsn {
+        self.on_disk
+    }
+
+    /// What was said and has not arrived.
+    pub(super) fn wire(&self) -> &[u8] {
+        let wire = self.walsender.as_ref().map(|walsender| walsender.wire.as_slice());
+        wire.unwrap_or_default()
+    }
+
+    /// Whether a transaction is still to be sent.
+    pub(super) fn has_more(&self) -> bool {
+        let walsender = self.walsender.as_ref();
+        walsender.is_some_and(|walsender| walsender.next < self.transactions.len())
+    }
+
+    /// What decides how it goes on, but for what is on the disk: that is asked for only by those who can still crash.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        self.confirmed.hash(hasher);
+        self.walsender.hash(hasher);
     }
 
     /// Where the commit starts that ends there.

@@ -1,6 +1,7 @@
 //! The relay under test: the real decoder, pipeline, ledger, delivery and confirmation, moved by hand as `line/stream.rs`
 //! moves them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ use crate::pipeline::{Limits, Pipeline, Progress, Stop, Until};
 use crate::telemetry::Metrics;
 
 pub(super) const IN_FLIGHT_MAX: usize = 12;
-const FRAME_BYTES_MAX: usize = 1 << 16;
+pub(super) const FRAME_BYTES_MAX: usize = 1 << 16;
 const STATUS_INTERVAL_MS: u64 = 100;
 const PATIENCE_MS: u64 = 60_000;
 
@@ -76,6 +77,26 @@ impl Subject {
 
     pub(super) const fn is_connected(&self) -> bool {
         self.is_connected
+    }
+
+    /// Something has arrived that could not be dealt with yet.
+    pub(super) const fn is_held_up(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// What decides how it goes on. Whatever belongs to a connection begins anew with the next one.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        self.pipeline.ledger().digest(hasher);
+        self.delivery.digest(hasher);
+        self.is_connected.hash(hasher);
+        if self.is_connected {
+            self.pipeline.digest(hasher);
+            (&self.buffer, self.confirmation.confirmed()).hash(hasher);
+        }
+        if self.mutation.is_some() {
+            (self.flushed_before, self.confirmation.confirmed()).hash(hasher);
+            self.keepalive.hash(hasher);
+        }
     }
 
     /// A new stream begins.

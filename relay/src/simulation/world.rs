@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::hash::Hasher;
 use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -132,7 +133,7 @@ pub(super) struct World {
     pub(super) stats: Stats,
     pub(super) now: Instant,
     producers: Simulated,
-    settings: Settings,
+    settings: Rc<Settings>,
     metrics: Arc<Metrics>,
 }
 
@@ -154,9 +155,20 @@ impl World {
         Ok(world.stats)
     }
 
-    fn new(seed: u64, mutation: Option<Mutation>) -> Self {
+    pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         // Whatever makes a generator of its own makes it from this one.
         fastrand::seed(seed);
+        let settings = Trial::minimal().load().expect("no error").settings;
+        Self::with(Rc::new(settings), Arc::default(), mutation)
+    }
+
+    /// Another one in which nothing has happened yet. To read the settings again would take longer than a hundred steps.
+    pub(super) fn anew(&self) -> Self {
+        let (settings, metrics) = (Rc::clone(&self.settings), Arc::clone(&self.metrics));
+        Self::with(settings, metrics, self.producers.mutation)
+    }
+
+    fn with(settings: Rc<Settings>, metrics: Arc<Metrics>, mutation: Option<Mutation>) -> Self {
         let cluster = Rc::<RefCell<Cluster>>::default();
         NOBODY_IS_INTRODUCED.set(mutation == Some(Mutation::IsNotIntroduced));
         let producers = Simulated {
@@ -165,8 +177,7 @@ impl World {
             made: Rc::default(),
             mutation,
         };
-        let settings = Trial::minimal().load().expect("no error").settings;
-        let (metrics, now) = (Arc::<Metrics>::default(), Instant::now());
+        let now = Instant::now();
         let subject = Subject::new(producers.clone(), &settings, &metrics, now);
         Self {
             random: Rng::with_seed(0),
@@ -211,10 +222,25 @@ impl World {
 
     pub(super) fn connect(&mut self) {
         if !self.subject.is_connected() {
-            self.server.start(&mut self.random);
-            self.subject.connect(self.now);
-            self.stats.reconnects += 1;
+            let greets = self.random.bool();
+            self.connect_to(greets);
         }
+    }
+
+    /// A connection to a server that greets, or that does not.
+    pub(super) fn connect_to(&mut self, greets: bool) {
+        self.server.start(greets);
+        self.subject.connect(self.now);
+        self.stats.reconnects += 1;
+    }
+
+    /// What decides how it goes on: two worlds with the same one have the same future.
+    pub(super) fn digest(&self, hasher: &mut impl Hasher) {
+        let newest = *self.producers.made.borrow();
+        self.server.digest(hasher);
+        self.cluster.borrow().digest(newest, hasher);
+        self.producer().borrow().digest(hasher);
+        self.subject.digest(hasher);
     }
 
     pub(super) fn judge(&self) -> Result<(), Violation> {

@@ -168,7 +168,7 @@ const SMALL_PAYLOAD: &str = "json_build_object('nth', nth, 'text', repeat('x', 7
 
 /// One statement a transaction.
 fn each_committed(scenario: &Scenario, rows: usize, of_each: usize, payload: &str) -> Outcome {
-    let statement = insert(scenario, "start", &format!("start + {} - 1", of_each), payload);
+    let statement = insert(scenario, "start", &format!("start + {of_each} - 1"), payload);
     scenario.database()?.run(&format!(
         "DO $$ BEGIN FOR start IN 1..{rows} BY {of_each} LOOP {statement}; COMMIT; END LOOP; END $$"
     ))

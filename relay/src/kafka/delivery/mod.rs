@@ -108,6 +108,19 @@ impl<P: Producers> Delivery<P> {
         Self::with(producers, retry, metrics, Health::default()).expect("a simulated producer can be made")
     }
 
+    /// What decides how it goes on, without times, for the simulation that visits every state.
+    ///
+    /// # Panics
+    /// The line was stopped: in that simulation nothing is refused.
+    #[cfg(test)]
+    pub(crate) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        let State::Flowing(outlet) = &self.state else {
+            panic!("the line was stopped, and no broker has refused anything");
+        };
+        outlet.digest(hasher);
+        self.reports.digest(hasher);
+    }
+
     /// Starts a producer of these.
     ///
     /// # Errors

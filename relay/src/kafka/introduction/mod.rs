@@ -66,7 +66,7 @@ struct Topic {
     count_at: Instant,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 enum Partitions {
     /// Their number is not known: one record at a time.
     Uncounted { under_way: Option<(Ticket, u32)> },
@@ -74,7 +74,7 @@ enum Partitions {
     Counted { partitions: Vec<Partition>, unknown: usize },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Partition {
     Unknown,
     Waiting(Ticket),
@@ -246,6 +246,17 @@ impl Introductions {
     fn forget(&mut self) {
         self.known = None;
         self.topics.values_mut().for_each(Topic::forget);
+    }
+
+    /// Who is known, without times, for the simulation that visits every state.
+    #[cfg(test)]
+    pub(super) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
+        use std::hash::Hash;
+
+        let topics = self.topics.iter().map(|(name, topic)| (name, &topic.partitions));
+        let mut topics: Vec<_> = topics.collect();
+        topics.sort_unstable_by_key(|(name, _)| *name);
+        (topics, self.waiting.len()).hash(hasher);
     }
 }
 
