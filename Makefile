@@ -62,7 +62,7 @@ simulate: ## the pure core against models of both servers, SEEDS=100000 of them 
 campaign: ## rounds of faults on real servers until the goals of RELIABILITY.md are reached, for MINUTES=60
 	@sh deploy/local/setup.sh tests
 	$(CARGO) build $(LOCKED) --workspace
-	$(STACK) run -- $(TARGET)/debug/campaign run --minutes $(or $(MINUTES),60) $(ARGS)
+	$(STACK) run -- $(TARGET)/debug/campaign run $(if $(findstring --rounds,$(ARGS)),,--minutes $(or $(MINUTES),60)) $(ARGS)
 	$(TARGET)/debug/campaign report
 
 big: ## the largest backlog, transaction, rows and tables; ARGS='--case big-rows' for one

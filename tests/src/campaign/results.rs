@@ -1,5 +1,6 @@
 //! What was done, one JSON object a line; and the table that people read.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -212,9 +213,10 @@ fn table(entries: &[Entry]) -> String {
         let recovery = of_it.iter().flat_map(|entry| entry.recovery_ms.iter().copied());
         let _ = writeln!(
             text,
-            "| `{}`: {} | {} {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| `{}`: {}{} | {} {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             goal.part,
             meaning(goal.part),
+            versions(&of_it),
             progress(goal, entries),
             goal.unit,
             goal.count,
@@ -228,7 +230,26 @@ fn table(entries: &[Entry]) -> String {
             distribution(recovery.collect()),
         );
     }
-    text
+    text + &notes(entries)
+}
+
+/// The versions of PostgreSQL, where there was more than one.
+fn versions(entries: &[&Entry]) -> String {
+    let versions: BTreeSet<&str> = entries.iter().map(|entry| entry.postgres.as_str()).collect();
+    if versions.len() < 2 {
+        return String::new();
+    }
+    format!(" (PostgreSQL {})", versions.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// What else was measured of the large cases and of the soak, the last time.
+fn notes(entries: &[Entry]) -> String {
+    let of_size = GOALS
+        .iter()
+        .filter(|goal| goal.part.starts_with("big-") || goal.part == "soak");
+    let last = of_size.filter_map(|goal| entries.iter().rfind(|entry| entry.part == goal.part));
+    let lines = last.map(|entry| format!("\n* `{}`: {}", entry.part, entry.note));
+    lines.collect::<String>() + "\n"
 }
 
 fn meaning(part: &str) -> &'static str {
