@@ -1,12 +1,16 @@
 //! A server that breaks the protocol: an error and a new connection, never a panic, and nothing lost.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
+use outbox_relay::fault::policy::{ErrorName, POLICY};
 use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::impostor::{Impostor, Script, Victim, message};
 use outbox_relay_tests::proxy::{Proxy, Spoilt};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::stack::free_port;
 use outbox_relay_tests::wait::wait_for;
+use outbox_relay_tests::writer::Writer;
 
 #[test]
 fn malformed_frames_are_reported_and_followed_by_a_new_connection_that_loses_nothing() -> Outcome {
@@ -92,4 +96,66 @@ fn spoilt() -> Vec<Spoilt> {
         // The end of the connection.
         Vec::new(),
     ]
+}
+
+/// What a server may refuse a connection with, the fault that it is, and the phase.
+const REFUSALS: [(&str, &str, &str); 10] = [
+    ("57P01", "postgres_unreachable", "connecting"),
+    ("28000", "postgres_authentication_failed", "halted"),
+    ("28P01", "postgres_authentication_failed", "halted"),
+    ("3D000", "postgres_database_missing", "halted"),
+    ("42501", "postgres_not_permitted", "halted"),
+    ("42P01", "schema_not_migrated", "halted"),
+    ("3F000", "schema_not_migrated", "halted"),
+    ("55000", "slot_unusable", "halted"),
+    ("42P05", "postgres_pooler_in_the_way", "halted"),
+    ("53300", "postgres_refused", "connecting"),
+];
+/// A script holds nothing, so each refusal has one of its own.
+const SCRIPTS: [Script; REFUSALS.len()] = [
+    refuse::<0>,
+    refuse::<1>,
+    refuse::<2>,
+    refuse::<3>,
+    refuse::<4>,
+    refuse::<5>,
+    refuse::<6>,
+    refuse::<7>,
+    refuse::<8>,
+    refuse::<9>,
+];
+
+fn refuse<const NTH: usize>(client: &mut TcpStream) -> io::Result<()> {
+    let fields = format!("SFATAL\0VFATAL\0C{}\0Mas the script says\0Rscript\0\0", REFUSALS[NTH].0);
+    client.write_all(&message(b'E', fields.as_bytes()))
+}
+
+#[test]
+fn every_sqlstate_of_the_policy_is_the_fault_that_is_written_here_and_passes() -> Outcome {
+    let states = POLICY.iter().flat_map(|(_, errors)| errors.iter());
+    let unprovoked: Vec<&ErrorName> = states
+        .filter(|error| match error {
+            ErrorName::Sqlstate(state) => !REFUSALS.iter().any(|(refusal, ..)| refusal.starts_with(state)),
+            _ => false,
+        })
+        .collect();
+    ensure(unprovoked.is_empty(), || format!("nobody provokes {unprovoked:?}"))?;
+
+    let mut scenario = Setup::new("refusals").start()?;
+    let port = scenario.servers.postgres()?.port;
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    for ((state, code, phase), script) in REFUSALS.into_iter().zip(SCRIPTS) {
+        let impostor = Impostor::open(server, Victim::Control, script)?;
+        scenario.settings.set("postgres.port", impostor.port());
+        let mut relay = scenario.relay()?;
+        let readiness = relay.wait_for_fault(code)?;
+        ensure(readiness.phase() == phase && readiness.body.contains(state), || {
+            format!("{state}: {}", readiness.body)
+        })?;
+    }
+    scenario.settings.set("postgres.port", port);
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let relay = scenario.streaming_relay()?;
+    scenario.verify(&relay, &writer.into_history()).map(drop)
 }
