@@ -2,6 +2,7 @@
 //! not received, nothing is taken back, and nothing in flight is confirmed.
 
 use outbox_decoder::outbox::OutboxDecoder;
+use outbox_decoder::stream::split_frame;
 use outbox_decoder::{Envelope, Lsn, Timestamp};
 use outbox_relay::pipeline::{Limits, Pipeline, SendError, Sink, Stop, Ticket, Until};
 
@@ -16,8 +17,17 @@ const LIMITS: Limits = Limits {
 /// What is in flight; every third record is acknowledged at once, the others newest first when the budget is full.
 #[derive(Default)]
 struct Producer {
-    in_flight: Vec<(Ticket, Lsn)>,
+    in_flight: Vec<InFlight>,
+    /// What the server had said by the frame before.
+    received: Lsn,
     sent: usize,
+}
+
+/// A record, and where its transaction commits: what no confirmation may pass. Nothing of a transaction that a server sends
+/// behind a position that it has said already, or says is confirmed on another connection: no server does.
+struct InFlight {
+    ticket: Ticket,
+    commit_lsn: Option<Lsn>,
 }
 
 impl Sink for Producer {
@@ -28,7 +38,11 @@ impl Sink for Producer {
             return Err(SendError::Refused(()));
         }
         self.sent += 1;
-        self.in_flight.push((ticket, envelope.position.commit_lsn));
+        let commit_lsn = envelope.position.commit_lsn;
+        self.in_flight.push(InFlight {
+            ticket,
+            commit_lsn: (commit_lsn >= self.received).then_some(commit_lsn),
+        });
         Ok(())
     }
 
@@ -37,7 +51,7 @@ impl Sink for Producer {
 
 impl Producer {
     fn acknowledge(&mut self, pipeline: &mut Pipeline) {
-        while let Some((ticket, _)) = self.in_flight.pop() {
+        while let Some(InFlight { ticket, .. }) = self.in_flight.pop() {
             pipeline.acknowledge(ticket);
         }
     }
@@ -49,6 +63,11 @@ pub(crate) fn run(bytes: &[u8]) {
     // The stream comes twice, as after a lost connection.
     for _ in 0..2 {
         pipeline.begin_connection();
+        producer.received = Lsn::ZERO;
+        producer
+            .in_flight
+            .iter_mut()
+            .for_each(|record| record.commit_lsn = None);
         stream(&mut pipeline, &mut producer, bytes);
     }
     producer.acknowledge(&mut pipeline);
@@ -59,27 +78,30 @@ pub(crate) fn run(bytes: &[u8]) {
 fn stream(pipeline: &mut Pipeline, producer: &mut Producer, mut rest: &[u8]) {
     let mut flushed = Lsn::ZERO;
     loop {
-        let fed = pipeline.feed(rest, Until::Exhausted, producer);
+        // One frame at a time: whatever comes between two of them is looked at.
+        let frame = match split_frame(rest, FRAME_BYTES_MAX) {
+            Ok(Some(frame)) => &rest[..frame.bytes],
+            Ok(None) | Err(_) => rest,
+        };
+        let fed = pipeline.feed(frame, Until::Exhausted, producer);
         rest = &rest[fed.consumed..];
         if producer.sent.is_multiple_of(3)
-            && let Some((ticket, _)) = producer.in_flight.pop()
+            && let Some(InFlight { ticket, .. }) = producer.in_flight.pop()
         {
             pipeline.acknowledge(ticket);
         }
         let progress = pipeline.progress();
         assert!(progress.flushed >= flushed && progress.flushed <= progress.received);
         // A commit is confirmed by its end, which lies behind its start.
-        assert!(
-            producer
-                .in_flight
-                .iter()
-                .all(|(_, commit_lsn)| progress.flushed <= *commit_lsn)
-        );
+        let mut commits = producer.in_flight.iter().filter_map(|record| record.commit_lsn);
+        assert!(commits.all(|commit_lsn| progress.flushed <= commit_lsn));
+        producer.received = progress.received;
         assert!(pipeline.ledger().in_flight_records() <= LIMITS.in_flight_records_max);
         flushed = progress.flushed;
         match fed.stop {
             Stop::Full => producer.acknowledge(pipeline),
             Stop::Control(_) => {}
+            Stop::Starved if fed.consumed > 0 => {}
             Stop::Starved | Stop::CommitBoundary | Stop::Defect(_) | Stop::Broken(_) => return,
         }
     }
