@@ -172,3 +172,36 @@ fn every_answer_of_a_broker_is_the_fault_that_the_policy_says_and_passes() -> Ou
     let rebuilds = relay.figures()?.count("producer_rebuilds_total");
     arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
 }
+
+/// What passes by itself shows nowhere; the refusal behind it shows that it was given.
+#[test]
+fn what_a_broker_may_answer_while_leaders_and_replicas_change_loses_and_reorders_nothing() -> Outcome {
+    use RDKafkaRespErr as Answer;
+    let passing = [
+        Answer::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        Answer::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        Answer::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+        Answer::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
+        Answer::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        Answer::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR,
+        Answer::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION,
+        Answer::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+    ];
+    let refusal = Answer::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    let (mut scenario, brokers) = start("passing")?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    let refused = "publish_failures_total{error_type=\"topic_not_authorized\"}";
+    for answer in passing {
+        let before = relay.figures()?.get(refused);
+        brokers.request_errors(RDKafkaApiKey::Produce, &[answer, answer, refusal]);
+        for _ in 0..5 {
+            writer.write(10)?;
+        }
+        relay.wait_for_figure(refused, |now| now > before)?;
+        scenario.wait_until_confirmed()?;
+        relay.wait_for_phase("streaming")?;
+    }
+    let rebuilds = relay.figures()?.count("producer_rebuilds_total");
+    arrived(&scenario, &brokers, &writer.into_history(), rebuilds)
+}

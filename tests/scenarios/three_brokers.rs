@@ -28,6 +28,28 @@ fn of_three_brokers_one_hands_its_partitions_over_and_one_is_killed_and_nothing_
     scenario.verify(&relay, &history).map(drop)
 }
 
+/// One replica is not enough, and not even the brokers know who leads: everything waits.
+#[test]
+fn of_three_brokers_two_are_killed_at_once_and_everything_waits_for_them() -> Outcome {
+    let setup = Setup::new("two_killed").three_brokers().topic_config(IN_SYNC, "2");
+    let mut scenario = setup.start()?;
+    let mut relay = scenario.streaming_relay()?;
+    relay.may_show("kafka_unreachable");
+    relay.may_show("acknowledgements_stalled");
+    let load = scenario.load()?;
+    publish_more(&mut relay)?;
+    scenario.note_fault()?;
+    let kafka = scenario.servers.own_kafka()?;
+    kafka.kill(0)?;
+    kafka.kill(1)?;
+    load.wait_for_more(1_000)?;
+    relay.wait_for_figure("in_flight_events", |records| records > 500.0)?;
+    scenario.servers.own_kafka()?.start_again_all()?;
+    publish_more(&mut relay)?;
+    let history = load.stop()?;
+    scenario.verify(&relay, &history).map(drop)
+}
+
 /// The brokers answer, take records, and acknowledge none: librdkafka tries again for ever and says nothing.
 #[test]
 fn brokers_that_acknowledge_nothing_are_named_until_they_do() -> Outcome {
