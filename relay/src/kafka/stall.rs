@@ -27,6 +27,8 @@ impl Stall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::policy;
+    use crate::kafka::reports::Brokers;
 
     #[test]
     fn only_the_same_record_for_too_long_is_a_stall() {
@@ -38,5 +40,21 @@ mod tests {
         assert!(stall.is_stalled(Some(second), start + STALLED_AFTER * 2));
         assert!(!stall.is_stalled(None, start + STALLED_AFTER * 3));
         assert!(!stall.is_stalled(Some(second), start + STALLED_AFTER * 3));
+    }
+
+    #[test]
+    fn a_doubt_about_the_brokers_is_time_in_which_they_could_have_answered_and_their_absence_is_none() {
+        let fault = policy::unreachable(None);
+        let (doubted, away) = (Brokers::Suspect(fault.clone()), Brokers::Down(fault));
+        let is_stalled_after = |between: &Brokers| {
+            let (mut stall, start) = (Stall::default(), Instant::now());
+            let waited_for = |brokers: &Brokers| Some(Ticket::from_u64(1)).filter(|_| brokers.could_acknowledge());
+            stall.is_stalled(waited_for(&Brokers::Up), start);
+            stall.is_stalled(waited_for(between), start + STALLED_AFTER / 2);
+            stall.is_stalled(waited_for(&Brokers::Up), start + STALLED_AFTER)
+        };
+        assert!(is_stalled_after(&doubted));
+        assert!(!is_stalled_after(&away));
+        assert!(!is_stalled_after(&Brokers::Unknown));
     }
 }
