@@ -22,27 +22,36 @@ pub fn unix_seconds(at: Timestamp) -> f64 {
 /// Less than this is no setting of the clock, but its keeping.
 const SETTING: Duration = Duration::from_secs(1);
 
-/// A moment on both clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    system: SystemTime,
-    monotonic: Instant,
+/// How far ahead of the monotonic clock the system clock has been.
+#[derive(Debug)]
+pub struct Ahead {
+    /// When it was looked at first, on both.
+    began: (SystemTime, Instant),
+    /// What it had gained since, at most.
+    most: Duration,
 }
 
-impl Moment {
-    /// This one.
-    pub fn now() -> Self {
+impl Ahead {
+    /// From now on.
+    pub fn watch() -> Self {
         Self {
-            system: SystemTime::now(),
-            monotonic: Instant::now(),
+            began: (SystemTime::now(), Instant::now()),
+            most: Duration::ZERO,
         }
     }
 
-    /// Whether somebody has set the system clock back since.
-    pub fn was_clock_set_back(&self) -> bool {
-        let now = Self::now();
-        let expected = self.system.checked_add(now.monotonic.duration_since(self.monotonic));
-        expected.is_some_and(|expected| expected.duration_since(now.system).is_ok_and(|back| back >= SETTING))
+    /// Whether somebody has set the system clock back, from wherever it was at one of the looks before.
+    pub fn was_set_back(&mut self) -> bool {
+        self.look(SystemTime::now(), Instant::now())
+    }
+
+    fn look(&mut self, system: SystemTime, monotonic: Instant) -> bool {
+        let (system_began, monotonic_began) = self.began;
+        let expected = system_began + monotonic.duration_since(monotonic_began);
+        let gained = system.duration_since(expected).unwrap_or_default();
+        let lost = expected.duration_since(system).unwrap_or_default();
+        self.most = self.most.max(gained);
+        self.most - gained + lost >= SETTING
     }
 }
 
@@ -50,20 +59,31 @@ impl Moment {
 mod tests {
     use super::*;
 
+    const HOUR: Duration = Duration::from_hours(1);
+
+    /// Looks an hour apart, each with what the system clock is ahead then, in milliseconds.
+    fn was_set_back(ahead_ms: &[i64]) -> Vec<bool> {
+        let mut ahead = Ahead::watch();
+        let (mut system, mut monotonic) = ahead.began;
+        let mut looks = Vec::new();
+        for &ms in ahead_ms {
+            (system, monotonic) = (system + HOUR, monotonic + HOUR);
+            let off = Duration::from_millis(ms.unsigned_abs());
+            let shown = if ms < 0 { system - off } else { system + off };
+            looks.push(ahead.look(shown, monotonic));
+        }
+        looks
+    }
+
     #[test]
-    fn a_clock_that_was_set_back_is_told_from_one_that_is_kept() {
-        let now = Moment::now();
-        let of_a_clock_that_was_ahead_by = |ahead_ms| Moment {
-            system: now.system + Duration::from_millis(ahead_ms),
-            ..now
-        };
-        assert!(!now.was_clock_set_back());
-        assert!(!of_a_clock_that_was_ahead_by(500).was_clock_set_back());
-        assert!(of_a_clock_that_was_ahead_by(60_000).was_clock_set_back());
-        let set_forward = Moment {
-            system: now.system - Duration::from_mins(1),
-            ..now
-        };
-        assert!(!set_forward.was_clock_set_back());
+    fn a_clock_that_was_set_back_is_told_from_one_that_is_kept_or_set_forward() {
+        assert_eq!(was_set_back(&[0, 300, -300, 0]), [false; 4]);
+        assert_eq!(was_set_back(&[-60_000]), [true]);
+        assert_eq!(was_set_back(&[60_000]), [false]);
+    }
+
+    #[test]
+    fn a_clock_that_is_right_again_was_set_back_too() {
+        assert_eq!(was_set_back(&[3_600_000, 0]), [false, true]);
     }
 }

@@ -167,30 +167,27 @@ fn a_stop_without_kafka_ends_after_the_drain_timeout_with_its_own_code_and_loses
     comes_back(&mut scenario, load)
 }
 
-/// The broker freezes with a part of the transaction acknowledged.
+/// A hundred records at a time take long for it.
 #[test]
 fn a_stop_inside_a_huge_transaction_ends_after_the_drain_timeout_and_the_transaction_comes_again() -> Outcome {
-    let setup = Setup::new("stop_huge").private_kafka();
-    let setup = setup.set("pipeline.in_flight_records_max", 500);
-    let mut scenario = setup.set("pipeline.drain_timeout_ms", 1_000).start()?;
+    let setup = Setup::new("stop_huge").set("pipeline.in_flight_records_max", 100);
+    let mut scenario = setup.set("pipeline.drain_timeout_ms", 50).start()?;
     let mut relay = scenario.streaming_relay()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.begin()?;
-    for _ in 0..20 {
+    for _ in 0..100 {
         writer.insert(1_000)?;
     }
     writer.commit()?;
-    relay.wait_for_figure("events_acked_total", |records| records >= 500.0)?;
-    scenario.servers.own_kafka()?.freeze(0)?;
+    relay.wait_for_figure("events_acked_total", |records| records >= 100.0)?;
     relay.signal(Signal::SIGTERM)?;
     let code = relay.wait_for_exit()?;
     ensure(code == Some(exit_code("stopped_undrained")?), || {
         format!("exit code {code:?}\n{}", relay.log_tail())
     })?;
-    scenario.servers.own_kafka()?.thaw(0)?;
     scenario.note_fault()?;
     let published = scenario.records()?.len();
-    ensure((500..20_000).contains(&published), || format!("{published} records"))?;
+    ensure((100..100_000).contains(&published), || format!("{published} records"))?;
     let relay = scenario.streaming_relay()?;
     let report = scenario.verify(&relay, &writer.into_history())?;
     ensure(report.duplicates >= published, || {

@@ -18,6 +18,16 @@ impl Figures {
         self.0.get(&format!("outbox_relay_{name}")).copied().unwrap_or(0.0)
     }
 
+    /// Of all series whose name and labels begin so.
+    pub fn sum_of(&self, start: &str) -> f64 {
+        let start = format!("outbox_relay_{start}");
+        self.0
+            .iter()
+            .filter(|(name, _)| name.starts_with(&start))
+            .map(|(_, value)| value)
+            .sum()
+    }
+
     /// A counter.
     pub fn count(&self, name: &str) -> usize {
         format!("{:.0}", self.get(name)).parse().unwrap_or(0)

@@ -1,5 +1,6 @@
 //! One librdkafka producer and the thread that polls it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -12,7 +13,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
-use crate::clock::Moment;
+use crate::clock::Ahead;
 use crate::config::{KafkaSettings, PipelineSettings};
 use crate::kafka::credentials::Credentials;
 use crate::kafka::produce::{NotTaken, Produce, Producers};
@@ -33,7 +34,7 @@ pub(crate) struct Producer {
     to_count: SyncSender<TopicName>,
     /// What it was made from.
     credentials: Credentials,
-    made: Moment,
+    clock: RefCell<Ahead>,
     _threads: Threads,
 }
 
@@ -88,7 +89,7 @@ impl Producer {
             tokens: tokens.clone(),
             protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
         };
-        let made = Moment::now();
+        let clock = RefCell::new(Ahead::watch());
         let client: BaseProducer<_> = config.create_with_context(callbacks)?;
         let client = Arc::new(client);
         let stopping = Arc::new(AtomicBool::new(false));
@@ -109,7 +110,7 @@ impl Producer {
             client,
             to_count,
             credentials,
-            made,
+            clock,
             _threads: threads,
         })
     }
@@ -153,7 +154,7 @@ impl Produce for Producer {
     }
 
     fn is_late(&self) -> bool {
-        self.made.was_clock_set_back()
+        self.clock.borrow_mut().was_set_back()
     }
 
     fn purge(&self) {

@@ -143,6 +143,11 @@ impl Reports {
         self.are_brokers_up.load(Ordering::Acquire)
     }
 
+    /// They were asked, and did not answer.
+    pub(super) fn are_brokers_down(&self) -> bool {
+        matches!(*of(&self.brokers), Brokers::Down(_))
+    }
+
     pub(crate) fn brokers_answered(&self) {
         self.set_brokers(Brokers::Up);
     }

@@ -122,7 +122,7 @@ impl SlotState {
 pub struct SlotCopies {
     /// Standbys keep it (`failover`).
     pub is_kept: bool,
-    /// This is such a copy, or was one before its server was promoted (`synced`).
+    /// This server is a standby, and this such a copy (`synced`).
     pub is_copy: bool,
 }
 
@@ -133,7 +133,7 @@ impl SlotCopies {
     /// The statement failed.
     pub async fn look(client: &Client, slot: &str) -> Result<Self, PostgresError> {
         let statement = "SELECT coalesce((to_jsonb(slot) ->> 'failover')::bool, false),
-                    coalesce((to_jsonb(slot) ->> 'synced')::bool, false)
+                    coalesce((to_jsonb(slot) ->> 'synced')::bool, false) AND pg_is_in_recovery()
              FROM pg_replication_slots AS slot WHERE slot.slot_name = $1";
         let row = client.query_opt(statement, &[&slot]).await?;
         row.map_or(Ok(Self::default()), |row| {

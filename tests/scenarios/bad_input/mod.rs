@@ -20,6 +20,8 @@ pub(crate) fn is_halted(relay: &mut Relay, code: &str, hint: &str) -> Outcome {
     })?;
     ensure(body.contains(hint), || format!("{hint:?} is not in: {body}"))?;
     ensure(relay.liveness()? == 200, || "the relay is not live".to_owned())?;
+    let series = relay.figures()?.sum_of(&format!("fault{{code=\"{code}\""));
+    ensure(series > 0.0, || format!("no series of the gauge shows {code}"))?;
     let log = relay.log();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(code)).collect();
     ensure(matches!(lines[..], [line] if line.contains(hint)), || {

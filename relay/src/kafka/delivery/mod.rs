@@ -221,8 +221,8 @@ impl<P: Producers> Delivery<P> {
             self.renewal.refused(why, pipeline.ledger().next_ticket(), now);
         }
         if let State::Flowing(outlet) = &self.state
-            && !self.reports.are_brokers_up()
             && outlet.producer().is_late()
+            && self.reports.are_brokers_down()
         {
             tracing::info!("the system clock was set back; the brokers are connected to anew");
             self.stop_the_line(Vec::new(), true, now);

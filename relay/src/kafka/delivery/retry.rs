@@ -66,7 +66,7 @@ impl Retry {
         if self.refused.is_empty() {
             self.backoff.reset();
         }
-        if self.refused.len() >= REFUSED_MAX {
+        if self.refused.len() >= REFUSED_MAX && !self.refused.contains_key(&record.ticket) {
             self.refused.clear();
         }
         let known = self
@@ -74,7 +74,13 @@ impl Retry {
             .entry(record.ticket)
             .or_insert(Refusals { times: 0, since: now });
         known.times = known.times.saturating_add(1);
-        let Refusals { times, since } = *known;
+        let times = known.times;
+        let since = self
+            .refused
+            .values()
+            .map(|refusals| refusals.since)
+            .min()
+            .unwrap_or(now);
         let RetrySettings { schedule, attempts } = self.settings_of(Some(record));
         if times < attempts {
             return Decision {
