@@ -51,7 +51,7 @@ impl Ahead {
         let gained = system.duration_since(expected).unwrap_or_default();
         let lost = expected.duration_since(system).unwrap_or_default();
         self.most = self.most.max(gained);
-        self.most - gained + lost >= SETTING
+        self.most.saturating_sub(gained) + lost >= SETTING
     }
 }
 
