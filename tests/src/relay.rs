@@ -11,7 +11,7 @@ use crate::admin::{self, Figures};
 use crate::failure::{Failure, Outcome};
 use crate::program::program;
 use crate::scraper::Scraper;
-use crate::stack::free_port;
+use crate::stack::{ProcessRecord, free_port};
 use crate::wait::wait_for;
 
 const LOG_TAIL_LINES: usize = 40;
@@ -228,14 +228,10 @@ impl Relay {
     ///
     /// # Errors
     /// It has ended.
-    #[track_caller]
     pub fn freeze(&self) -> Outcome {
-        self.signal(Signal::SIGSTOP)?;
-        wait_for("the relay to stand still", || {
-            let stat = fs::read_to_string(self.proc_file("stat")).map_err(|error| error.to_string())?;
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-            if state == Some('T') { Ok(()) } else { Err(stat) }
-        })
+        let process = ProcessRecord::of(self.child.id(), "the relay", "");
+        let process = process.ok_or_else(|| Failure::new("the relay has ended"))?;
+        Ok(process.freeze()?)
     }
 
     /// Lets it run again (SIGCONT).

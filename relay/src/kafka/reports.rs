@@ -143,6 +143,11 @@ impl Reports {
         self.are_brokers_up.load(Ordering::Acquire)
     }
 
+    /// See [`Brokers::could_acknowledge`].
+    pub(super) fn could_brokers_acknowledge(&self) -> bool {
+        of(&self.brokers).could_acknowledge()
+    }
+
     /// They were asked, and did not answer.
     pub(super) fn are_brokers_down(&self) -> bool {
         matches!(*of(&self.brokers), Brokers::Down(_))

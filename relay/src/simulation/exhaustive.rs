@@ -20,6 +20,7 @@ use super::world::World;
 const CRASHES: u32 = 2;
 /// Below this, something is not visited any more: there were 101,755.
 const STATES_MIN: usize = 80_000;
+
 /// What went wrong, and after which steps.
 struct Found {
     violation: Violation,

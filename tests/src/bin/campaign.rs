@@ -138,12 +138,12 @@ fn act(action: Action) -> Outcome {
             let wanted = |known: &&Case| case.is_empty() || case.iter().any(|name| name == known.name);
             for case in CASES.iter().filter(wanted) {
                 println!("{}: {} rows: {}", case.name, case.full, case.meaning);
-                record(&results, &case.run(case.full)?)?;
+                record(&results, &attempt(case.name, || case.run(case.full))?)?;
             }
         }
         Action::Soak { minutes } => {
             stack::shared()?;
-            record(&results, &soak(minutes)?)?;
+            record(&results, &attempt("soak", || soak(minutes))?)?;
         }
         Action::Status => {
             let entries = results.read()?;
@@ -217,6 +217,15 @@ fn round(part: &Part, seed: u64, faults: Option<usize>) -> Outcome<Entry> {
             entry.of_failure(&failure)
         }
     })
+}
+
+/// What fails is recorded as that, too.
+fn attempt(part: &str, run: impl FnOnce() -> Outcome<Entry>) -> Outcome<Entry> {
+    let begun = Entry::begin(part, 0)?;
+    Ok(run().unwrap_or_else(|failure| {
+        eprintln!("{part}: {failure}");
+        begun.of_failure(&failure)
+    }))
 }
 
 fn record(results: &Results, entry: &Entry) -> Outcome {

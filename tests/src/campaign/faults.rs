@@ -17,7 +17,7 @@ use crate::setup::Setup;
 use crate::stack::StopMode;
 use crate::wait::wait_for;
 
-const ACKNOWLEDGED: &str = "events_acked_total";
+pub(super) const ACKNOWLEDGED: &str = "events_acked_total";
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -26,6 +26,15 @@ fn millis(since: Instant) -> u64 {
 pub(super) fn publish_more(relay: &mut Relay, records: f64) -> Outcome {
     let before = relay.figures()?.get(ACKNOWLEDGED);
     relay.wait_for_figure(ACKNOWLEDGED, |now| now >= before + records)
+}
+
+/// The fault is over: from now on it is measured until more than `before` are acknowledged.
+pub(super) fn recover(relay: &mut Relay, before: f64, round: &mut Round) -> Outcome {
+    let began = Instant::now();
+    relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
+    round.recovery_ms.push(millis(began));
+    round.faults += 1;
+    Ok(())
 }
 
 /// Judges the round; a relay's warnings are the business of the scenarios, not of this.
@@ -123,10 +132,7 @@ pub(super) fn kafka_outages(random: &mut Rng, faults: usize) -> Outcome<Round> {
         let before = relay.figures()?.get(ACKNOWLEDGED);
         scenario.servers.own_kafka()?.start_again(0)?;
         wait_until_taken(&probe, &probed, probes)?;
-        let began = Instant::now();
-        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
-        round.recovery_ms.push(millis(began));
-        round.faults += 1;
+        recover(&mut relay, before, &mut round)?;
     }
     publish_more(&mut relay, 500.0)?;
     finish(scenario, &relay, load, round)
@@ -184,10 +190,7 @@ pub(super) fn kill_postgres(random: &mut Rng, faults: usize) -> Outcome<Round> {
         relay.wait_for_fault("postgres_unreachable")?;
         let before = relay.figures()?.get(ACKNOWLEDGED);
         scenario.servers.own_postgres()?.start_again()?;
-        let began = Instant::now();
-        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
-        round.recovery_ms.push(millis(began));
-        round.faults += 1;
+        recover(&mut relay, before, &mut round)?;
     }
     // Not noted as faults: the relay that lives through a crash repeats nothing.
     publish_more(&mut relay, 300.0)?;
@@ -231,10 +234,8 @@ pub(super) fn freezes(random: &mut Rng, faults: usize) -> Outcome<Round> {
             Party::Postgres => scenario.servers.own_postgres()?.thaw()?,
             Party::Broker => scenario.servers.own_kafka()?.thaw(0)?,
         }
-        let (began, before) = (Instant::now(), relay.figures()?.get(ACKNOWLEDGED));
-        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
-        round.recovery_ms.push(millis(began));
-        round.faults += 1;
+        let before = relay.figures()?.get(ACKNOWLEDGED);
+        recover(&mut relay, before, &mut round)?;
     }
     publish_more(&mut relay, 300.0)?;
     finish(scenario, &relay, load, round)

@@ -1,18 +1,17 @@
 //! Rounds in which the network between the relay and one of its servers is disturbed.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::Round;
-use super::faults::{finish, publish_more};
+use super::faults::{ACKNOWLEDGED, finish, publish_more, recover};
 use crate::failure::{Outcome, ensure};
 use crate::setup::Setup;
 use crate::stack::free_port;
 use crate::weather::{Stretch, Weather};
 
-const ACKNOWLEDGED: &str = "events_acked_total";
 /// The server gives a silent relay up after this, and the relay a silent server.
 const WAL_SENDER_TIMEOUT_MS: u64 = 3_000;
 
@@ -57,12 +56,8 @@ pub(super) fn faults(random: &mut Rng, faults: usize) -> Outcome<Round> {
         thread::sleep(Duration::from_millis(random.u64(500..8_000)));
         ensure(stretch.touched() > touched, || "the weather touched nothing".to_owned())?;
         stretch.set(Weather::Clear);
-        let (began, before) = (Instant::now(), relay.figures()?.get(ACKNOWLEDGED));
-        relay.wait_for_figure(ACKNOWLEDGED, |now| now > before)?;
-        round
-            .recovery_ms
-            .push(u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        round.faults += 1;
+        let before = relay.figures()?.get(ACKNOWLEDGED);
+        recover(&mut relay, before, &mut round)?;
     }
     publish_more(&mut relay, 300.0)?;
     finish(scenario, &relay, load, round)

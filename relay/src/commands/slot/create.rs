@@ -30,9 +30,7 @@ impl Slot<'_> {
 
     /// What is there stays, but for being kept on standbys.
     async fn leave(&self, failover: bool, state: &SlotState) -> Result<(), Failure> {
-        let kept = SlotCopies::look(self.control.client(), self.name()).await;
-        let is_kept = kept.map_err(|error| self.failed(&error))?.is_kept;
-        if failover && !is_kept {
+        if failover && !self.is_kept_on_standbys().await? {
             state.must_be_free(self.name())?;
             let kept = self.replication().await?.keep_slot_on_standbys(self.name()).await;
             kept.map_err(|error| self.failed(&error))?;
@@ -44,6 +42,11 @@ impl Slot<'_> {
             println!("slot {} exists already and is left as it is", self.name());
         }
         Ok(())
+    }
+
+    async fn is_kept_on_standbys(&self) -> Result<bool, Failure> {
+        let copies = SlotCopies::look(self.control.client(), self.name()).await;
+        Ok(copies.map_err(|error| self.failed(&error))?.is_kept)
     }
 
     async fn check_failover(&self) -> Result<(), Failure> {
