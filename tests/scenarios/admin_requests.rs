@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use outbox_relay_tests::admin::ask;
@@ -21,6 +23,7 @@ const MIB: usize = 1024 * 1024;
 const MEMORY_MAX_KIB: u64 = 128 << 10;
 /// Only a connection that nobody deals with is silent for longer.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+const DRIPPING: usize = 300;
 /// Connections that come and go meanwhile are no more than this.
 const OTHERS: usize = 4;
 
@@ -277,6 +280,39 @@ fn whoever_says_nothing_is_let_go() -> Outcome {
         now + OTHERS >= before + crowd.len()
     })?;
     has_descriptors(&relay, "no connection left", |now| now <= before + OTHERS)
+}
+
+/// More than the relay has places for, each of which says a byte a second and never finishes.
+#[test]
+fn whoever_asks_without_end_is_let_go() -> Outcome {
+    let mut scenario = Setup::new("dripping").start()?;
+    let relay = scenario.streaming_relay()?;
+    let mut crowd: Vec<TcpStream> = (0..DRIPPING)
+        .map(|_| connect(relay.admin_port()))
+        .collect::<Outcome<_>>()?;
+    for stream in &mut crowd {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nX-Y: ")?;
+    }
+    let port = relay.admin_port();
+    let (let_go, is_over) = sync_channel::<()>(0);
+    let status = thread::scope(|scope| {
+        scope.spawn(move || {
+            while is_over.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                for stream in &mut crowd {
+                    // Who has been let go finds the door shut.
+                    let _ = stream.write_all(b"y");
+                }
+            }
+        });
+        let status = wait_for("an answer for an honest client", || {
+            ask(port, "/livez")
+                .map(|(status, _)| status)
+                .map_err(|error| error.to_string())
+        });
+        drop(let_go);
+        status
+    })?;
+    ensure(status == 200, || format!("status {status}"))
 }
 
 fn descriptors(relay: &Relay) -> Outcome<usize> {

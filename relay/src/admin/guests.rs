@@ -1,4 +1,4 @@
-//! Connections to the admin listener: a bounded number, and none that neither says nor hears anything.
+//! Connections to the admin listener: a bounded number, and none that takes long to ask or to listen.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// Others wait until one of these leaves. Each is a descriptor that the servers' connections do not get.
 const GUESTS_MAX: usize = 256;
 /// Longer than any client takes to say what it wants; one that keeps its connection for later connects again.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
+const UNANSWERED_MAX: Duration = Duration::from_secs(10);
 
 /// Lets them in.
 pub(super) struct Guests {
@@ -42,7 +42,7 @@ impl Listener for Guests {
         let (stream, address) = Listener::accept(&mut self.listener).await;
         let guest = Guest {
             stream,
-            silence: Box::pin(sleep(SILENCE_MAX)),
+            unanswered: Box::pin(sleep(UNANSWERED_MAX)),
             _place: place.expect("nobody closes the semaphore"),
         };
         (guest, address)
@@ -53,21 +53,21 @@ impl Listener for Guests {
     }
 }
 
-/// One connection, which ends by itself after a silence.
+/// One connection, which ends by itself unless it hears something from time to time: what it says does not count, or whoever
+/// says one byte after the other would keep its place for ever.
 pub(super) struct Guest {
     stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
+    unanswered: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Guest {
-    /// What has moved begins the silence anew; what has not may have lasted too long.
-    fn listen<T>(&mut self, moved: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    /// What stands still, or is only asked for, may have lasted too long.
+    fn within_time<T>(&mut self, moved: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if moved.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
             return moved;
         }
-        ready!(self.silence.as_mut().poll(context));
+        ready!(self.unanswered.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -75,14 +75,17 @@ impl Guest {
 impl AsyncRead for Guest {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let moved = Pin::new(&mut self.stream).poll_read(context, into);
-        self.listen(moved, context)
+        self.within_time(moved, context)
     }
 }
 
 impl AsyncWrite for Guest {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let moved = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.listen(moved, context)
+        if moved.is_ready() {
+            self.unanswered.as_mut().reset(Instant::now() + UNANSWERED_MAX);
+        }
+        self.within_time(moved, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
