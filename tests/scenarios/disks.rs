@@ -1,7 +1,10 @@
-//! Disks that are full for a while: PostgreSQL's, the broker's, and the one that the log goes to (P1, P7).
+//! Disks that are full for a while: PostgreSQL's, the broker's, and the one that the log goes to; and a log that nobody reads
+//! (P1, P7).
 
-use std::fs;
+use std::fs::{self, File};
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::small_disk::SmallDisk;
@@ -102,4 +105,27 @@ fn a_log_that_cannot_be_written_stops_nothing_and_goes_on_when_it_can() -> Outco
     let code = relay.terminate()?;
     ensure(code == Some(0), || format!("exit code {code:?}"))?;
     ensure(relay.log().contains("published and confirmed"), || relay.log_tail())
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up_and_what_is_dropped_is_counted() -> Outcome {
+    let setup = Setup::new("unread_log").set("log.filter", "trace");
+    let mut scenario = setup.set("kafka.properties.debug", "all").start()?;
+    let pipe = scenario.file("pipe");
+    mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    // Held open, so that whoever writes finds a reader; it never reads.
+    let reader = File::options().read(true).write(true).open(&pipe)?;
+    let mut relay = scenario.relay_logging_to(&pipe)?;
+    relay.wait_for_phase("streaming")?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    // Each transaction is a line or more; the pipe holds 64 KiB, the queue in front of it a thousand lines.
+    for _ in 0..5_000 {
+        writer.write(1)?;
+    }
+    relay.wait_for_figure("log_lines_dropped_total", |lines| lines > 0.0)?;
+    scenario.wait_until_confirmed()?;
+    scenario.verify(&relay, &writer.into_history())?;
+    let code = relay.terminate()?;
+    drop(reader);
+    ensure(code == Some(0), || format!("exit code {code:?}"))
 }

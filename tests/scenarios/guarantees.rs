@@ -91,40 +91,58 @@ fn with_marks_inside(block: &str) -> String {
     text
 }
 
-/// Each file with its path.
+/// Each file with its path in the repository.
 fn sources() -> Outcome<Vec<(String, String)>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
     let mut found = Vec::new();
     for place in SOURCES {
-        collect(&root.join(place), &mut found)?;
+        collect(&root, &root.join(place), &mut found)?;
     }
     Ok(found)
 }
 
-fn collect(place: &Path, found: &mut Vec<(String, String)>) -> Outcome {
+fn collect(root: &Path, place: &Path, found: &mut Vec<(String, String)>) -> Outcome {
     for entry in fs::read_dir(place)? {
         let path = entry?.path();
         if path.is_dir() {
-            collect(&path, found)?;
+            collect(root, &path, found)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push((path.display().to_string(), fs::read_to_string(path)?));
+            let name = path.strip_prefix(root)?.display().to_string();
+            found.push((format!("/{name}"), fs::read_to_string(path)?));
         }
     }
     Ok(())
 }
 
-/// A function of that name in a file or a folder, or a module of a file, that is called as the path says.
+/// A test of that name in a file or a folder, or a module of a file, that is called as the path says.
 fn exists(name: &str, sources: &[(String, String)]) -> bool {
     let Some((modules, function)) = name.rsplit_once("::") else {
         return false;
     };
-    let function = format!("fn {function}(");
     sources.iter().any(|(path, text)| {
         let is_there = |module: &str| {
             path.contains(&format!("/{module}.rs"))
                 || path.contains(&format!("/{module}/"))
                 || text.contains(&format!("mod {module} {{"))
         };
-        text.contains(&function) && modules.split("::").all(is_there)
+        has_test(text, function) && modules.split("::").all(is_there)
     })
+}
+
+/// Whether the attributes in front of a function of that name make it a test.
+fn has_test(text: &str, function: &str) -> bool {
+    let start = format!("fn {function}(");
+    text.match_indices(&start).any(|(at, _)| {
+        let above = text[..at].rsplit('\n').skip(1).map(str::trim);
+        above
+            .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+            .any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
+    })
+}
+
+#[test]
+fn a_function_that_is_no_test_does_not_pass_for_one() {
+    let text = "/// Says.\n#[test]\n// why\nfn is_held() {}\n\nfn helper() {}\n    #[test]\n    fn within() {}\n";
+    assert!(has_test(text, "is_held") && has_test(text, "within"));
+    assert!(!has_test(text, "helper") && !has_test(text, "held"));
 }

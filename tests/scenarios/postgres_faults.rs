@@ -6,6 +6,7 @@ use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::stack::StopMode;
+use outbox_relay_tests::writer::Writer;
 
 /// A crash takes the slot back to its last checkpoint. The relay that lived through it knows what it has published.
 #[test]
@@ -44,6 +45,32 @@ fn a_crash_of_postgresql_together_with_the_relay_loses_nothing() -> Outcome {
     let history = load.stop()?;
     let report = scenario.verify(&relay, &history)?;
     ensure(report.duplicates > 0, || format!("the crash hit nothing: {report}"))
+}
+
+/// Nothing was in flight and the relay had stopped cleanly: what comes again is what the server forgot.
+#[test]
+fn after_a_crash_of_postgresql_a_restarted_relay_gets_again_what_was_confirmed_since_the_checkpoint() -> Outcome {
+    let mut scenario = Setup::new("forgets").private_postgres(&[]).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(50)?;
+    scenario.wait_until_confirmed()?;
+    scenario.database()?.run("CHECKPOINT")?;
+    writer.write(20)?;
+    scenario.wait_until_confirmed()?;
+    let code = relay.terminate()?;
+    ensure(code == Some(0), || relay.log_tail())?;
+    let confirmed = scenario.confirmed()?;
+    scenario.servers.own_postgres()?.stop(StopMode::Kill)?;
+    scenario.servers.own_postgres()?.start_again()?;
+    let after = scenario.confirmed()?;
+    ensure(after < confirmed, || {
+        format!("confirmed up to {confirmed}, and {after} after the crash")
+    })?;
+    scenario.note_fault()?;
+    let relay = scenario.streaming_relay()?;
+    let report = scenario.verify(&relay, &writer.into_history())?;
+    ensure((1..=20).contains(&report.duplicates), || report.to_string())
 }
 
 /// A server that shuts down waits for ever for its walsenders to have everything acknowledged.

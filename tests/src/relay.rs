@@ -77,8 +77,11 @@ impl Relay {
         self.admin_port
     }
 
-    /// Everything it has logged.
+    /// Everything it has logged; nothing of a pipe, which would be taken out of it.
     pub fn log(&self) -> String {
+        if !self.log.is_file() {
+            return String::new();
+        }
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 

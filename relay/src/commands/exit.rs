@@ -6,6 +6,7 @@ use super::refusal::Refusal;
 use crate::config::ConfigErrors;
 use crate::fault::Fault;
 use crate::kafka::StartError;
+use crate::telemetry::finish_logging;
 
 /// What `--help` says of the codes below.
 pub(super) const EXIT_CODES: &str = "\
@@ -90,7 +91,7 @@ impl From<Fault> for Failure {
 /// Ends the process, without the exit handlers of C libraries: OpenSSL's would take away what librdkafka's threads, which
 /// end in their own time, still use (seen: a segmentation fault in one of a hundred exits).
 pub fn leave(code: u8) -> ! {
-    // Standard error has no buffer.
+    finish_logging();
     let _ = std::io::stdout().flush();
     #[allow(
         unsafe_code,

@@ -1,7 +1,6 @@
 //! `outbox-relay run`.
 
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,9 +14,6 @@ use crate::kafka::Delivery;
 use crate::line::{Line, Outcome};
 use crate::postgres::place;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
-
-/// A last word takes no longer.
-const TELL_WITHIN: Duration = Duration::from_secs(1);
 
 pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     start_logging(&settings.log).map_err(|error| {
@@ -92,19 +88,11 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
 fn give_up(stuck_for: Duration) {
     let Entry { name, exit, remedy, .. } = Refusal::LoopStuck.entry();
     let seconds = stuck_for.as_secs();
-    let (told, heard) = mpsc::channel();
-    let tell = move || {
-        tracing::error!(
-            code = name,
-            next = remedy,
-            "the loop has not turned for {seconds} s; ending, nothing is lost"
-        );
-        let _ = told.send(());
-    };
-    // What holds the loop may hold the log too: a pipe that nobody reads.
-    if thread::Builder::new().spawn(tell).is_ok() {
-        let _ = heard.recv_timeout(TELL_WITHIN);
-    }
+    tracing::error!(
+        code = name,
+        next = remedy,
+        "the loop has not turned for {seconds} s; ending, nothing is lost"
+    );
     leave(exit);
 }
 

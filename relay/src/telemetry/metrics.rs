@@ -7,6 +7,7 @@ use prometheus::{
 };
 
 use super::health::{Phase, Snapshot};
+use super::logging::lines_dropped;
 use crate::clock::unix_seconds;
 
 /// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
@@ -65,6 +66,7 @@ pub struct Metrics {
     slot_retained_wal: Gauge,
     slot_safe_wal_size: Gauge,
     slot_active: Gauge,
+    log_lines_dropped: IntCounter,
 }
 
 /// An LSN as a metric.
@@ -197,6 +199,10 @@ impl Default for Metrics {
                 "WAL that may still be written before the slot is at risk; +Inf without a limit.",
             ),
             slot_active: make.gauge("slot_active", "1 while a walsender uses the slot."),
+            log_lines_dropped: make.counter(
+                "log_lines_dropped_total",
+                "Log lines that were not written because nobody took them.",
+            ),
             registry: make.0,
         };
         metrics.forget_slot();
@@ -261,6 +267,8 @@ impl Metrics {
         for (part, fault) in &state.faults {
             self.fault.with_label_values(&[part.name(), fault.code.name()]).set(1.0);
         }
+        let dropped = lines_dropped().saturating_sub(self.log_lines_dropped.get());
+        self.log_lines_dropped.inc_by(dropped);
         TextEncoder::new()
             .encode_to_string(&self.registry.gather())
             .unwrap_or_default()

@@ -7,5 +7,5 @@ mod metrics;
 
 pub use health::{Condition, Health, Part, Phase, Snapshot};
 pub use heartbeat::Heartbeat;
-pub use logging::start as start_logging;
+pub use logging::{finish as finish_logging, start as start_logging};
 pub use metrics::{Metrics, SlotFigures, lsn_bytes};

@@ -4,12 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use rdkafka::ClientConfig;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::Round;
-use crate::failure::{Failure, Outcome, ensure};
+use super::probe::Probe;
+use crate::failure::{Outcome, ensure};
 use crate::load::Load;
 use crate::relay::Relay;
 use crate::scenario::Scenario;
@@ -18,6 +16,9 @@ use crate::stack::StopMode;
 use crate::wait::wait_for;
 
 pub(super) const ACKNOWLEDGED: &str = "events_acked_total";
+
+/// Spread over three brokers.
+const PARTITIONS: i32 = 6;
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -86,7 +87,7 @@ pub(super) fn stop_relays(random: &mut Rng, faults: usize) -> Outcome<Round> {
 }
 
 pub(super) fn kill_brokers(random: &mut Rng, faults: usize) -> Outcome<Round> {
-    let setup = Setup::new("c_brokers").three_brokers().partitions(6);
+    let setup = Setup::new("c_brokers").three_brokers().partitions(PARTITIONS);
     let mut scenario = setup.topic_config("min.insync.replicas", "2").start()?;
     let mut relay = scenario.streaming_relay()?;
     let load = scenario.load()?;
@@ -111,13 +112,50 @@ pub(super) fn kill_brokers(random: &mut Rng, faults: usize) -> Outcome<Round> {
     finish(scenario, &relay, load, round)
 }
 
+/// The same, but measured from when every partition takes somebody else's records again until all is published that was
+/// committed by then: what the relay adds to the brokers' own time.
+pub(super) fn kill_leaders(random: &mut Rng, faults: usize) -> Outcome<Round> {
+    let min_insync = [("min.insync.replicas", "2")];
+    let setup = Setup::new("c_leaders").three_brokers().partitions(PARTITIONS);
+    let mut scenario = setup.topic_config(min_insync[0].0, min_insync[0].1).start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let load = scenario.load()?;
+    let mut probe = Probe::of(&scenario, PARTITIONS, &min_insync)?;
+    let database = scenario.database()?;
+    let mut round = Round {
+        brokers: 3,
+        ..Round::default()
+    };
+    for _ in 0..faults {
+        publish_more(&mut relay, 500.0)?;
+        scenario.note_fault()?;
+        thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        let node = random.usize(0..3);
+        scenario.servers.own_kafka()?.kill(node)?;
+        probe.wait_until_taken()?;
+        let (began, committed) = (Instant::now(), database.wal_end()?.as_u64());
+        wait_for("everything committed by now to be acknowledged", || {
+            let figures = relay.figures().map_err(|failure| failure.to_string())?;
+            match u64::try_from(figures.count("acked_lsn_bytes")) {
+                Ok(acknowledged) if acknowledged >= committed => Ok(()),
+                other => Err(format!("{other:?} of {committed}")),
+            }
+        })?;
+        round.recovery_ms.push(millis(began));
+        round.faults += 1;
+        scenario.servers.own_kafka()?.start_again(node)?;
+        // Until it leads some again, so that the next one hits something.
+        probe.wait_until_taken()?;
+    }
+    publish_more(&mut relay, 500.0)?;
+    finish(scenario, &relay, load, round)
+}
+
 pub(super) fn kafka_outages(random: &mut Rng, faults: usize) -> Outcome<Round> {
     let mut scenario = Setup::new("c_outage").private_kafka().start()?;
     let mut relay = scenario.streaming_relay()?;
     let load = scenario.load()?;
-    let probed = format!("{}_probe", scenario.name());
-    scenario.servers.topics()?.create(&probed, 1, &[])?;
-    let probe = probe(scenario.servers.bootstrap_servers()?)?;
+    let mut probe = Probe::of(&scenario, 1, &[])?;
     let mut round = Round {
         brokers: 1,
         ..Round::default()
@@ -125,49 +163,16 @@ pub(super) fn kafka_outages(random: &mut Rng, faults: usize) -> Outcome<Round> {
     for _ in 0..faults {
         publish_more(&mut relay, 500.0)?;
         scenario.note_fault()?;
-        let probes = end_of(&probe, &probed).ok_or_else(|| Failure::new("the probe has no topic"))?;
         scenario.servers.own_kafka()?.kill(0)?;
         thread::sleep(Duration::from_millis(random.u64(500..10_000)));
         relay.wait_for_figure("in_flight_events", |records| records > 0.0)?;
         let before = relay.figures()?.get(ACKNOWLEDGED);
         scenario.servers.own_kafka()?.start_again(0)?;
-        wait_until_taken(&probe, &probed, probes)?;
+        probe.wait_until_taken()?;
         recover(&mut relay, before, &mut round)?;
     }
     publish_more(&mut relay, 500.0)?;
     finish(scenario, &relay, load, round)
-}
-
-/// Somebody else's producer, to know when the brokers take records again.
-fn probe(bootstrap_servers: &str) -> Outcome<BaseProducer> {
-    let probe = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap_servers)
-        .set("acks", "all")
-        .set("message.timeout.ms", "1000")
-        .set("reconnect.backoff.max.ms", "200")
-        .set_log_level(RDKafkaLogLevel::Emerg)
-        .create()?;
-    Ok(probe)
-}
-
-/// Until the end of the probed topic has moved past `before`: a broker that answers does not yet take records.
-fn wait_until_taken(probe: &BaseProducer, topic: &str, before: i64) -> Outcome {
-    wait_for("a probe to be taken", || {
-        let record = BaseRecord::<(), str>::to(topic).payload("probe");
-        probe.send(record).map_err(|(error, _)| error.to_string())?;
-        probe
-            .flush(Duration::from_millis(1_500))
-            .map_err(|error| error.to_string())?;
-        match end_of(probe, topic) {
-            Some(end) if end > before => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-}
-
-fn end_of(probe: &BaseProducer, topic: &str) -> Option<i64> {
-    let watermarks = probe.client().fetch_watermarks(topic, 0, Duration::from_secs(1));
-    watermarks.ok().map(|(_, end)| end)
 }
 
 pub(super) fn kill_postgres(random: &mut Rng, faults: usize) -> Outcome<Round> {

@@ -18,10 +18,11 @@ const fn goal(part: &'static str, count: u64, unit: &'static str) -> Goal {
 }
 
 /// What has to be done before a release.
-pub const GOALS: [Goal; 23] = [
+pub const GOALS: [Goal; 24] = [
     goal("relay-kill", 300, "faults"),
     goal("relay-stop", 50, "faults"),
     goal("broker-kill", 50, "faults"),
+    goal("leader-kill", 10, "faults"),
     goal("kafka-outage", 10, "faults"),
     goal("postgres-kill", 50, "faults"),
     goal("takeover", 20, "faults"),

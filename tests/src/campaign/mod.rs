@@ -8,6 +8,7 @@ mod faults;
 mod goals;
 mod network;
 mod outside;
+mod probe;
 mod results;
 mod soak;
 
@@ -49,7 +50,7 @@ pub struct Part {
 }
 
 /// Every kind of round.
-pub const PARTS: [Part; 8] = [
+pub const PARTS: [Part; 9] = [
     Part {
         name: "relay-kill",
         meaning: "kill -9 of the relay under load",
@@ -67,6 +68,12 @@ pub const PARTS: [Part; 8] = [
         meaning: "kill -9 of one of three brokers",
         faults: 5,
         run: faults::kill_brokers,
+    },
+    Part {
+        name: "leader-kill",
+        meaning: "the same, and recovery from when another producer is answered in each partition",
+        faults: 5,
+        run: faults::kill_leaders,
     },
     Part {
         name: "kafka-outage",
