@@ -35,6 +35,6 @@ pub(crate) mod simulated {
     pub(crate) use super::murmur2::hash;
     pub(crate) use super::produce::{NotTaken, Produce, Producers};
     pub(crate) use super::properties::Batching;
-    pub(crate) use super::reports::Reports;
+    pub(crate) use super::reports::{Failed, Reports};
     pub(crate) use super::start_error::StartError;
 }

@@ -107,10 +107,7 @@ impl<P: Produce> Outlet<P> {
                 return;
             }
             metrics.events_published.inc();
-            if matches!(
-                failed.code,
-                RDKafkaErrorCode::PurgeInflight | RDKafkaErrorCode::MessageTimedOut
-            ) {
+            if failed.may_be_persisted {
                 metrics.possible_duplicates.inc();
             }
         }

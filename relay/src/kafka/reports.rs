@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_decoder::{Timestamp, TopicName};
+use rdkafka::bindings::{rd_kafka_message_status, rd_kafka_msg_status_t};
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers, OwnedMessage};
+use rdkafka::message::{BorrowedMessage, Headers, OwnedMessage};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::{ClientContext, Message};
 use tokio::sync::Notify;
@@ -28,6 +29,8 @@ use crate::pipeline::{Kept, Ticket};
 pub(crate) struct Failed {
     pub(crate) ticket: Ticket,
     pub(crate) code: RDKafkaErrorCode,
+    /// Whether a broker may have written it all the same: sent again, it may be there twice.
+    pub(crate) may_be_persisted: bool,
     pub(crate) record: OwnedMessage,
     /// From the ledger, once every record has come back.
     pub(crate) kept: Option<Kept>,
@@ -287,15 +290,8 @@ impl Reports {
     }
 
     /// A record comes back.
-    pub(crate) fn failed(&self, ticket: Ticket, code: RDKafkaErrorCode, record: OwnedMessage) {
-        self.push(|taken| {
-            taken.failed.push(Failed {
-                ticket,
-                code,
-                record,
-                kept: None,
-            });
-        });
+    pub(crate) fn failed(&self, failed: Failed) {
+        self.push(|taken| taken.failed.push(failed));
     }
 
     /// The producer has said that something is wrong with it.
@@ -395,6 +391,14 @@ impl Callbacks {
     }
 }
 
+/// Its error does not tell: a record that waits to be sent once more has been sent before.
+fn may_be_persisted(message: &BorrowedMessage<'_>) -> bool {
+    #[allow(unsafe_code, reason = "the library does not show the status; its bindings do")]
+    // SAFETY: the message is borrowed for as long as the call lasts, which only reads it.
+    let status = unsafe { rd_kafka_message_status(message.ptr()) };
+    !matches!(status, rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_NOT_PERSISTED)
+}
+
 impl ProducerContext for Callbacks {
     type DeliveryOpaque = usize;
 
@@ -403,8 +407,13 @@ impl ProducerContext for Callbacks {
         match result {
             Ok(_) => self.reports.acknowledged(ticket),
             Err((error, message)) => {
-                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-                self.reports.failed(ticket, code, message.detach());
+                self.reports.failed(Failed {
+                    ticket,
+                    code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
+                    may_be_persisted: may_be_persisted(message),
+                    record: message.detach(),
+                    kept: None,
+                });
             }
         }
     }

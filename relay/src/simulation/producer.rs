@@ -15,7 +15,7 @@ use rdkafka::{Message, Timestamp};
 
 use super::cluster::{Answer, Batch, Cluster, PARTITIONS, Partition, Record};
 use super::mutation::Mutation;
-use crate::kafka::simulated::{Batching, NotTaken, Produce, Producers, Reports, StartError, hash};
+use crate::kafka::simulated::{Batching, Failed, NotTaken, Produce, Producers, Reports, StartError, hash};
 use crate::pipeline::Ticket;
 
 const IN_FLIGHT_MAX: usize = 5;
@@ -26,6 +26,18 @@ struct Queued {
     ticket: Ticket,
     record: Record,
     message: OwnedMessage,
+}
+
+impl Queued {
+    fn comes_back(self, code: RDKafkaErrorCode) -> Failed {
+        Failed {
+            ticket: self.ticket,
+            code,
+            may_be_persisted: code == RDKafkaErrorCode::PurgeInflight,
+            record: self.message,
+            kept: None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -246,7 +258,7 @@ impl Inside {
             }
             Answer::Refused(code) => {
                 for queued in lane.under_way.pop_front().into_iter().flat_map(|first| first.queued) {
-                    self.reports.failed(queued.ticket, code, queued.message);
+                    self.reports.failed(queued.comes_back(code));
                 }
                 if self.mutation == Some(Mutation::GoesOnAfterFailure) {
                     self.go_on(partition);
@@ -316,16 +328,14 @@ impl Inside {
         for (partition, lane) in &mut self.lanes {
             for under_way in lane.under_way.drain(..) {
                 for queued in under_way.queued {
-                    self.reports
-                        .failed(queued.ticket, RDKafkaErrorCode::PurgeInflight, queued.message);
+                    self.reports.failed(queued.comes_back(RDKafkaErrorCode::PurgeInflight));
                 }
                 if under_way.answer.is_none() {
                     cluster.leave_behind(*partition, under_way.batch);
                 }
             }
             for queued in lane.queue.drain(..) {
-                self.reports
-                    .failed(queued.ticket, RDKafkaErrorCode::PurgeQueue, queued.message);
+                self.reports.failed(queued.comes_back(RDKafkaErrorCode::PurgeQueue));
             }
         }
     }

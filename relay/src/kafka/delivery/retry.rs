@@ -139,6 +139,7 @@ mod tests {
         Failed {
             ticket: Ticket::from_u64(ticket),
             code: RDKafkaErrorCode::MessageSizeTooLarge,
+            may_be_persisted: false,
             record,
             kept: Some(Kept {
                 timestamp_ms: 0,
