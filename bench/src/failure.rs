@@ -33,6 +33,9 @@ pub(crate) enum Failure {
         #[source]
         source: io::Error,
     },
+    /// A file that holds something else than it should.
+    #[error("{} is not what it should be: {reason}; make it anew", .path.display())]
+    Content { path: PathBuf, reason: String },
     /// A program that ended when it should not have, or otherwise than it should have.
     #[error("{program} ended ({status}); the end of what it said:\n{tail}")]
     Ended {
@@ -72,6 +75,14 @@ impl Failure {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure {
         let path = path.to_owned();
         move |source| Failure::File { action, path, source }
+    }
+
+    /// A file with other contents than expected.
+    pub(crate) fn content(path: &Path, reason: &impl ToString) -> Failure {
+        Failure::Content {
+            path: path.to_owned(),
+            reason: reason.to_string(),
+        }
     }
 
     /// For `map_err` on a statement's error.

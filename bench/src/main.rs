@@ -1,7 +1,7 @@
 //! Measures what the relay carries, at what latency and at what cost.
 //!
-//! Each sub-command starts a `PostgreSQL` and a Kafka of its own, measures the release binary from outside, and takes
-//! everything down again. Nothing is asserted on time: a number is printed, and judged by who reads it.
+//! Where servers are needed, a sub-command starts a `PostgreSQL` and a Kafka of its own, measures the release binary from
+//! outside, and takes everything down again. Nothing is asserted on time: a number is printed, and judged by who reads it.
 
 mod backlog;
 mod child;
@@ -11,9 +11,11 @@ mod installation;
 mod interrupt;
 mod machine;
 mod median;
+mod micro;
 mod progress;
 mod recvlogical;
 mod relay;
+mod results;
 mod smoke;
 mod topic;
 mod usage;
@@ -36,12 +38,15 @@ struct CommandLine {
 enum Command {
     /// Minutes: a backlog against `pg_recvlogical`, one large transaction, and the time to the first record
     Smoke(smoke::Options),
+    /// A minute or two: decoder, mapping and ledger on one core, without servers
+    Micro(micro::Options),
 }
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = Interrupt::watch().and_then(|interrupt| match command_line.command {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
+        Command::Micro(options) => micro::run(&options, &interrupt),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

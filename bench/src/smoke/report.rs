@@ -1,9 +1,7 @@
 //! The results: a table for people, a file for comparisons, and the numbers that are looked for.
 
 use std::fmt::Write;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -11,8 +9,7 @@ use super::drain::{Cost, Drain};
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
 use crate::median::median;
-
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+use crate::results;
 
 /// The same backlog drained by both, one after the other.
 #[derive(Debug, Serialize)]
@@ -57,9 +54,8 @@ impl Report {
         large: Drain,
         starts: Vec<f64>,
     ) -> Report {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Report {
-            finished_unix_s: since_epoch.as_secs(),
+            finished_unix_s: results::now_unix_s(),
             machine: Machine::this(),
             relay_overrides: overrides.to_vec(),
             load_before,
@@ -98,13 +94,7 @@ impl Report {
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        let folder = Path::new(FOLDER);
-        fs::create_dir_all(folder).map_err(Failure::file("make", folder))?;
-        let file = folder.join(format!("smoke-{}.json", self.finished_unix_s));
-        let text =
-            serde_json::to_string_pretty(self).map_err(|error| Failure::file("describe", &file)(error.into()))?;
-        fs::write(&file, text).map_err(Failure::file("write", &file))?;
-        Ok(file)
+        results::keep("smoke", self.finished_unix_s, self)
     }
 
     /// One `name=value` a line.

@@ -1,0 +1,133 @@
+//! The results of `micro`: a table for people, a file for comparisons, and the numbers that are looked for.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::cases::Case;
+use super::timing::Timing;
+use super::valgrind::Counts;
+use crate::machine::{self, Machine};
+use crate::results;
+
+/// One case.
+#[derive(Debug, Serialize)]
+pub(super) struct Measured {
+    case: &'static str,
+    #[serde(skip)]
+    what: &'static str,
+    records_per_s: f64,
+    #[serde(flatten)]
+    timing: Timing,
+    /// Missing where there is no valgrind.
+    counts: Option<Counts>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) finished_unix_s: u64,
+    machine: Machine,
+    /// The profile that this program was built with, which decides much.
+    profile: &'static str,
+    load_before: f64,
+    load_after: f64,
+    cases: Vec<Measured>,
+}
+
+impl Measured {
+    pub(super) fn new(case: Case, timing: Timing, counts: Option<Counts>) -> Measured {
+        Measured {
+            case: case.name(),
+            what: case.what(),
+            records_per_s: timing.records_per_s(),
+            timing,
+            counts,
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn new(load_before: f64, cases: Vec<Measured>) -> Report {
+        Report {
+            finished_unix_s: results::now_unix_s(),
+            machine: Machine::this(),
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            load_before,
+            load_after: machine::load(),
+            cases,
+        }
+    }
+
+    /// A Markdown table with a line for each case.
+    pub(super) fn table(&self) -> String {
+        let mut table = String::from(
+            "| part | records/s | ns a record | 95 % confidence | instructions | allocations | what |\n\
+             | --- | --: | --: | --: | --: | --: | --- |\n",
+        );
+        for measured in &self.cases {
+            line(&mut table, measured);
+        }
+        if self.cases.iter().any(|measured| measured.counts.is_none()) {
+            table.push_str(
+                "\nInstructions and allocations: not measured, without valgrind or because of --no-valgrind\n",
+            );
+        }
+        let _ = write!(
+            table,
+            "\nBuilt with the {} profile. Load average: {:.2} before, {:.2} after\n",
+            self.profile, self.load_before, self.load_after
+        );
+        if self.profile == "dev" {
+            table.push_str("The relay runs a release build, which is faster: `cargo run --release -p outbox-relay-bench -- micro`\n");
+        }
+        table
+    }
+
+    /// One `name=value` a line.
+    pub(super) fn numbers(&self) -> String {
+        let mut numbers = String::new();
+        for Measured {
+            case, timing, counts, ..
+        } in &self.cases
+        {
+            let _ = match *case {
+                "decode" | "decode_and_map" => {
+                    writeln!(numbers, "micro_{case}_rows_per_s={:.0}", timing.records_per_s())
+                }
+                _ => writeln!(numbers, "micro_{case}_ns_per_record={:.1}", timing.median_ns),
+            };
+            if let Some(counts) = counts {
+                let _ = writeln!(
+                    numbers,
+                    "micro_{case}_instructions_per_record={:.1}",
+                    counts.instructions
+                );
+                let _ = writeln!(numbers, "micro_{case}_allocations_per_record={:.4}", counts.allocations);
+            }
+        }
+        numbers
+    }
+}
+
+fn line(table: &mut String, measured: &Measured) {
+    let Timing {
+        median_ns,
+        low_ns,
+        high_ns,
+    } = measured.timing;
+    let (instructions, allocations) = measured.counts.map_or_else(
+        || ("-".to_owned(), "-".to_owned()),
+        |counts| {
+            (
+                format!("{:.0}", counts.instructions),
+                format!("{:.3}", counts.allocations),
+            )
+        },
+    );
+    let _ = writeln!(
+        table,
+        "| {} | {:.0} | {median_ns:.1} | {low_ns:.1} to {high_ns:.1} | {instructions} | {allocations} | {} |",
+        measured.case, measured.records_per_s, measured.what,
+    );
+}
