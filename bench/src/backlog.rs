@@ -55,8 +55,9 @@ impl Payload {
     }
 }
 
-/// Fills in rows with distinct keys, a hundred a transaction.
-pub(crate) fn fill(database: &Database, rows: u32) -> Result<(), Failure> {
+/// Fills in rows with distinct keys, a hundred a transaction. Returns the bytes of WAL that this took.
+pub(crate) fn fill(database: &Database, rows: u32) -> Result<f64, Failure> {
+    let before = database.end_of_wal()?;
     let progress = Progress::new("filling in rows", rows);
     let mut done = 0;
     while done < rows {
@@ -73,7 +74,7 @@ pub(crate) fn fill(database: &Database, rows: u32) -> Result<(), Failure> {
         done = until;
         progress.set(done);
     }
-    Ok(())
+    database.wal_bytes_since(&before)
 }
 
 /// Fills in rows as one transaction.

@@ -82,6 +82,12 @@ impl Database {
             .get(0))
     }
 
+    /// WAL that was written since an earlier end.
+    pub(crate) fn wal_bytes_since(&self, end: &str) -> Result<f64, Failure> {
+        let sql = format!("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '{end}')::float8");
+        Ok(self.row("say how much WAL there is", &sql)?.get(0))
+    }
+
     /// Makes a slot that has nothing to send yet.
     pub(crate) fn create_slot(&self, slot: &str) -> Result<(), Failure> {
         let sql = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");

@@ -59,6 +59,13 @@ pub(crate) enum Failure {
     /// The servers' encrypted doors.
     #[error("the servers cannot be reached over TLS: {0}")]
     Tls(String),
+    /// Nothing to size with.
+    #[error(
+        "what an event costs is neither given nor measured: there are no results of smoke in {}; run `smoke`, name its \
+         results with --measured, or give --relay-cpu-us-per-event, --peak-tps and --relay-rss-mib",
+        .0.display()
+    )]
+    NothingMeasured(PathBuf),
     /// A program that is not there.
     #[error("{} is missing: {remedy}", .program.display())]
     Missing { program: PathBuf, remedy: &'static str },

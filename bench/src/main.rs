@@ -4,6 +4,7 @@
 //! outside, and takes everything down again. Nothing is asserted on time: a number is printed, and judged by who reads it.
 
 mod backlog;
+mod capacity;
 mod child;
 mod database;
 mod failure;
@@ -40,6 +41,8 @@ enum Command {
     Smoke(smoke::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),
+    /// At once: what a stated load needs, from what was measured
+    Capacity(capacity::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
     let outcome = Interrupt::watch().and_then(|interrupt| match command_line.command {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
+        Command::Capacity(options) => capacity::run(&options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,6 +10,9 @@ use super::valgrind::Counts;
 use crate::machine::{self, Machine};
 use crate::results;
 
+/// Rows of 600 bytes on one core, of a release build.
+const GOAL_ROWS_PER_S: u32 = 3_000_000;
+
 /// One case.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
@@ -73,6 +76,10 @@ impl Report {
                 "\nInstructions and allocations: not measured, without valgrind or because of --no-valgrind\n",
             );
         }
+        let _ = write!(
+            table,
+            "\nGoal: decode_and_map ≥ {GOAL_ROWS_PER_S} records/s in a release build\n"
+        );
         let _ = write!(
             table,
             "\nBuilt with the {} profile. Load average: {:.2} before, {:.2} after\n",

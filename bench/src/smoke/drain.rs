@@ -7,7 +7,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::child::Child;
 use crate::database::Database;
@@ -63,7 +63,7 @@ impl Backlog {
 }
 
 /// What a drain took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Drain {
     pub(super) rows: u32,
     /// From the start of the program until it was attached to its slot.
@@ -86,7 +86,7 @@ impl Drain {
 }
 
 /// What one process spent on a drain.
-#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Cost {
     pub(super) cpu_us_per_row: f64,
     /// Over the life of the process.

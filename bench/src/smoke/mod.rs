@@ -5,6 +5,7 @@
 //! 3. A single row that waits, and how long the relay takes from its start to the record.
 
 mod drain;
+mod kept;
 mod report;
 mod start;
 
@@ -19,7 +20,9 @@ use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
 use crate::{machine, progress};
 use drain::{Backlog, Client};
-use report::{Pair, Report};
+use report::{Backlogged, Pair, Report};
+
+pub(crate) use kept::Kept;
 
 const LARGE_SLOT: &str = "large";
 
@@ -56,10 +59,10 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let program = relay::program(options.relay.as_deref())?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.set, interrupt)?;
-    let pairs = drain_in_turn(&installation, options, interrupt)?;
+    let backlog = drain_in_turn(&installation, options, interrupt)?;
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
-    let report = Report::new(&options.set, load_before, pairs, large, starts_ms);
+    let report = Report::new(&options.set, load_before, backlog, large, starts_ms);
     drop(installation);
     println!("{}", report.table());
     println!("kept in {}\n", report.keep()?.display());
@@ -67,10 +70,10 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     Ok(())
 }
 
-fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Vec<Pair>, Failure> {
+fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Backlogged, Failure> {
     let database = &installation.database;
     installation.relay.command(&["slot", "create"], interrupt)?;
-    backlog::fill(database, options.rows)?;
+    let wal_bytes = backlog::fill(database, options.rows)?;
     let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
     // A broker that has just started spends more on compiling its own code than on records; it takes it a million
     // records and more to be done with that.
@@ -97,7 +100,10 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
     }
     // From now on the server need not keep the WAL of the backlog.
     database.drop_slot(SLOT)?;
-    Ok(pairs)
+    Ok(Backlogged {
+        pairs,
+        wal_bytes_per_event: wal_bytes / f64::from(options.rows),
+    })
 }
 
 fn drain_large(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<drain::Drain, Failure> {

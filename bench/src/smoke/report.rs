@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::drain::{Cost, Drain};
 use crate::failure::Failure;
@@ -12,35 +12,45 @@ use crate::median::median;
 use crate::results;
 
 /// The same backlog drained by both, one after the other.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Pair {
     pub(super) recvlogical: Drain,
     pub(super) relay: Drain,
     pub(super) relay_over_tls: Option<Drain>,
 }
 
+/// What was measured on the backlog.
+#[derive(Debug)]
+pub(super) struct Backlogged {
+    pub(super) pairs: Vec<Pair>,
+    pub(super) wal_bytes_per_event: f64,
+}
+
 /// Everything that was measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
-    finished_unix_s: u64,
-    machine: Machine,
+    pub(super) finished_unix_s: u64,
+    pub(super) machine: Machine,
     relay_overrides: Vec<String>,
     load_before: f64,
     load_after: f64,
-    backlog: Vec<Pair>,
+    pub(super) backlog: Vec<Pair>,
+    /// WAL that a row of the backlog took, its part of the commit included. Earlier results lack it.
+    #[serde(default)]
+    pub(super) wal_bytes_per_event: Option<f64>,
     large_transaction: Drain,
     starts_ms: Vec<f64>,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
 }
 
 /// What it comes to.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Numbers {
-    drain_events_per_s: f64,
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Numbers {
+    pub(super) drain_events_per_s: f64,
     recvlogical_events_per_s: f64,
     drain_ratio: f64,
-    drain_cpu_us_per_event: f64,
-    rss_mib: f64,
+    pub(super) drain_cpu_us_per_event: f64,
+    pub(super) rss_mib: f64,
     start_ms: f64,
     /// Over TLS against plain text, if both were measured.
     tls_ratio: Option<f64>,
@@ -50,7 +60,7 @@ impl Report {
     pub(super) fn new(
         overrides: &[String],
         load_before: f64,
-        pairs: Vec<Pair>,
+        backlog: Backlogged,
         large: Drain,
         starts: Vec<f64>,
     ) -> Report {
@@ -60,11 +70,17 @@ impl Report {
             relay_overrides: overrides.to_vec(),
             load_before,
             load_after: machine::load(),
-            numbers: Numbers::of(&pairs, &large, &starts),
-            backlog: pairs,
+            numbers: Numbers::of(&backlog.pairs, &large, &starts),
+            backlog: backlog.pairs,
+            wal_bytes_per_event: Some(backlog.wal_bytes_per_event),
             large_transaction: large,
             starts_ms: starts,
         }
+    }
+
+    /// What the walsender spends while the relay drains.
+    pub(super) fn walsender_cpu_us_per_event(&self) -> f64 {
+        median(self.backlog.iter().map(|pair| pair.relay.walsender.cpu_us_per_row))
     }
 
     /// A Markdown table with a line for each drain.
@@ -84,6 +100,9 @@ impl Report {
         line(&mut table, "relay, one transaction", &self.large_transaction);
         let starts: Vec<String> = self.starts_ms.iter().map(|start| format!("{start:.0}")).collect();
         let _ = write!(table, "\nStart to first record, ms: {}\n", starts.join(", "));
+        if let Some(wal_bytes) = self.wal_bytes_per_event {
+            let _ = writeln!(table, "WAL of a row of the backlog: {wal_bytes:.0} bytes");
+        }
         let _ = writeln!(
             table,
             "Load average: {:.2} before, {:.2} after",

@@ -1,0 +1,269 @@
+//! The numbers that go in, and where each comes from.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+use time::OffsetDateTime;
+
+use super::sizing::{Costs, Load};
+use super::storage;
+use crate::failure::Failure;
+use crate::results;
+use crate::smoke::Kept;
+
+/// Where a number comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Origin {
+    Given,
+    /// With the reason for it.
+    Default(&'static str),
+    Measured(String),
+    /// By a formula.
+    Estimated(&'static str),
+}
+
+/// One number.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Input {
+    pub(super) value: f64,
+    pub(super) origin: Origin,
+}
+
+impl Input {
+    fn load(given: Option<f64>, default: f64, reason: &'static str) -> Input {
+        given.map_or(
+            Input {
+                value: default,
+                origin: Origin::Default(reason),
+            },
+            Input::given,
+        )
+    }
+
+    const fn given(value: f64) -> Input {
+        Input {
+            value,
+            origin: Origin::Given,
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+pub(super) struct Inputs {
+    pub(super) events_per_day: Input,
+    pub(super) peak_factor: Input,
+    pub(super) row_bytes: Input,
+    pub(super) retention_hours: Input,
+    pub(super) outbox_retention_hours: Input,
+    pub(super) partition_mb_per_s: Input,
+    pub(super) consumer_ms_per_event: Input,
+    pub(super) replication_factor: Input,
+    pub(super) compression_ratio: Input,
+    pub(super) relay_cpu_us_per_event: Input,
+    pub(super) walsender_cpu_us_per_event: Option<Input>,
+    pub(super) peak_tps: Input,
+    pub(super) relay_rss_mib: Input,
+    pub(super) wal_bytes_per_event: Input,
+}
+
+/// What is to be carried. What is not given has a default, which the table names with its reason.
+#[derive(Debug, Args)]
+pub(crate) struct LoadOptions {
+    /// Events that the applications write on a day
+    #[arg(long, value_parser = positive)]
+    events_per_day: f64,
+    /// How many times the average the peak is [default: 4]
+    #[arg(long, value_parser = positive)]
+    peak_factor: Option<f64>,
+    /// Bytes of a row, about as many as its record has [default: 600]
+    #[arg(long, value_parser = positive)]
+    row_bytes: Option<f64>,
+    /// How long topics keep records [default: 168]
+    #[arg(long, value_parser = positive)]
+    retention_hours: Option<f64>,
+    /// How long the outbox table keeps rows [default: as long as the topics]
+    #[arg(long, value_parser = positive)]
+    outbox_retention_hours: Option<f64>,
+    /// What one partition takes, in 1,000,000 bytes a second [default: 10]
+    #[arg(long, value_parser = positive)]
+    partition_mb_per_s: Option<f64>,
+    /// How long a consumer works on an event [default: 5]
+    #[arg(long, value_parser = positive)]
+    consumer_ms_per_event: Option<f64>,
+    /// Replicas of a partition [default: 3]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    replication_factor: Option<u32>,
+    /// How many times smaller records are once they are compressed [default: 1]
+    #[arg(long, value_parser = positive)]
+    compression_ratio: Option<f64>,
+}
+
+/// What events cost. What is not given was measured by `smoke`.
+#[derive(Debug, Args)]
+pub(crate) struct CostOptions {
+    /// CPU time of the relay for an event
+    #[arg(long, value_parser = positive)]
+    relay_cpu_us_per_event: Option<f64>,
+    /// CPU time of the server's walsender for an event
+    #[arg(long, value_parser = positive)]
+    walsender_cpu_us_per_event: Option<f64>,
+    /// Events a second that one relay carries
+    #[arg(long, value_parser = positive)]
+    peak_tps: Option<f64>,
+    /// The most memory that the relay has used
+    #[arg(long, value_parser = positive)]
+    relay_rss_mib: Option<f64>,
+    /// WAL that an event takes
+    #[arg(long, value_parser = positive)]
+    wal_bytes_per_event: Option<f64>,
+}
+
+/// A number above zero.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.replace('_', "").parse() {
+        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
+        _ => Err("a number above 0 is needed".to_owned()),
+    }
+}
+
+impl Inputs {
+    /// `kept` are the results that stand in for costs that are not given.
+    ///
+    /// # Errors
+    /// A cost was neither given nor measured.
+    pub(super) fn gather(load: &LoadOptions, costs: &CostOptions, kept: Option<&Kept>) -> Result<Inputs, Failure> {
+        let cost = |given: Option<f64>, measured: fn(&Kept) -> Option<f64>| {
+            let given = given.map(Input::given);
+            given.or_else(|| {
+                let kept = kept?;
+                Some(Input {
+                    value: measured(kept)?,
+                    origin: Origin::Measured(told(kept)),
+                })
+            })
+        };
+        let missing = || Failure::NothingMeasured(results::folder().to_owned());
+        let row_bytes = Input::load(load.row_bytes, 600.0, "what smoke measures with");
+        let retention_hours = Input::load(load.retention_hours, 168.0, "Kafka's own log.retention.hours");
+        let outbox_retention_hours = Input::load(
+            load.outbox_retention_hours,
+            retention_hours.value,
+            "as the topics: whatever Kafka has can be published again",
+        );
+        let wal_bytes = cost(costs.wal_bytes_per_event, Kept::wal_bytes_per_event);
+        Ok(Inputs {
+            events_per_day: Input::given(load.events_per_day),
+            peak_factor: Input::load(
+                load.peak_factor,
+                4.0,
+                "a busy hour against the mean of a day; take your own",
+            ),
+            partition_mb_per_s: Input::load(load.partition_mb_per_s, 10.0, "a careful rule of thumb"),
+            consumer_ms_per_event: Input::load(load.consumer_ms_per_event, 5.0, "one write to a database"),
+            replication_factor: Input::load(
+                load.replication_factor.map(f64::from),
+                3.0,
+                "survives one broker with acks=all",
+            ),
+            compression_ratio: Input::load(
+                load.compression_ratio,
+                1.0,
+                "no compression: smoke's payloads are no measure",
+            ),
+            relay_cpu_us_per_event: cost(costs.relay_cpu_us_per_event, |kept| Some(kept.relay_cpu_us_per_event()))
+                .ok_or_else(missing)?,
+            walsender_cpu_us_per_event: cost(costs.walsender_cpu_us_per_event, |kept| {
+                Some(kept.walsender_cpu_us_per_event())
+            }),
+            peak_tps: cost(costs.peak_tps, |kept| Some(kept.drain_events_per_s())).ok_or_else(missing)?,
+            relay_rss_mib: cost(costs.relay_rss_mib, |kept| Some(kept.rss_mib())).ok_or_else(missing)?,
+            wal_bytes_per_event: wal_bytes.unwrap_or_else(|| Input {
+                value: storage::wal_bytes_estimate(row_bytes.value),
+                origin: Origin::Estimated("the row, 54 bytes around it, 72 of its index entry, 54 of a commit"),
+            }),
+            row_bytes,
+            retention_hours,
+            outbox_retention_hours,
+        })
+    }
+
+    /// As if all costs had been measured.
+    #[cfg(test)]
+    pub(super) fn measured(load: &Load, costs: &Costs) -> Inputs {
+        let measured = |value| Input {
+            value,
+            origin: Origin::Measured("a test".to_owned()),
+        };
+        Inputs {
+            events_per_day: Input::given(load.events_per_day),
+            peak_factor: Input::given(load.peak_factor),
+            row_bytes: Input::given(load.row_bytes),
+            retention_hours: Input::given(load.retention_hours),
+            outbox_retention_hours: Input::given(load.outbox_retention_hours),
+            partition_mb_per_s: Input::given(load.partition_mb_per_s),
+            consumer_ms_per_event: Input::given(load.consumer_ms_per_event),
+            replication_factor: Input::given(load.replication_factor),
+            compression_ratio: Input::given(load.compression_ratio),
+            relay_cpu_us_per_event: measured(costs.relay_cpu_us_per_event),
+            walsender_cpu_us_per_event: costs.walsender_cpu_us_per_event.map(measured),
+            peak_tps: measured(costs.peak_tps),
+            relay_rss_mib: measured(costs.relay_rss_mib),
+            wal_bytes_per_event: measured(costs.wal_bytes_per_event),
+        }
+    }
+
+    pub(super) fn load(&self) -> Load {
+        Load {
+            events_per_day: self.events_per_day.value,
+            peak_factor: self.peak_factor.value,
+            row_bytes: self.row_bytes.value,
+            retention_hours: self.retention_hours.value,
+            outbox_retention_hours: self.outbox_retention_hours.value,
+            partition_mb_per_s: self.partition_mb_per_s.value,
+            consumer_ms_per_event: self.consumer_ms_per_event.value,
+            replication_factor: self.replication_factor.value,
+            compression_ratio: self.compression_ratio.value,
+        }
+    }
+
+    pub(super) fn costs(&self) -> Costs {
+        Costs {
+            relay_cpu_us_per_event: self.relay_cpu_us_per_event.value,
+            walsender_cpu_us_per_event: self.walsender_cpu_us_per_event.as_ref().map(|input| input.value),
+            peak_tps: self.peak_tps.value,
+            relay_rss_mib: self.relay_rss_mib.value,
+            wal_bytes_per_event: self.wal_bytes_per_event.value,
+        }
+    }
+}
+
+/// The results to take costs from: those named, or the newest.
+pub(super) fn kept(named: Option<&Path>) -> Result<Option<Kept>, Failure> {
+    let newest = || results::newest("smoke", results::folder());
+    let file = named.map(Path::to_owned).or_else(newest);
+    file.map(|file| Kept::read(&file)).transpose()
+}
+
+fn told(kept: &Kept) -> String {
+    let stamp = i64::try_from(kept.finished_unix_s()).ok();
+    let date = stamp.and_then(|stamp| OffsetDateTime::from_unix_timestamp(stamp).ok());
+    let date = date.map_or_else(String::new, |at| format!(" on {}", at.date()));
+    format!("smoke{date} with {} rows, {}", kept.rows(), kept.machine())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbers_above_zero_are_taken() {
+        assert_eq!(positive("10_000_000"), Ok(1e7));
+        assert_eq!(positive("1e7"), Ok(1e7));
+        for text in ["0", "-1", "inf", "NaN", "many", ""] {
+            assert!(positive(text).is_err(), "{text:?}");
+        }
+    }
+}

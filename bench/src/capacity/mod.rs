@@ -1,0 +1,60 @@
+//! `capacity`: what a stated load needs, from what was measured.
+
+mod inputs;
+mod report;
+mod sizing;
+mod storage;
+mod task;
+mod warnings;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::failure::Failure;
+use inputs::{CostOptions, Inputs, LoadOptions};
+use sizing::Sizing;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    load: LoadOptions,
+    #[command(flatten)]
+    costs: CostOptions,
+    /// Results of smoke to take costs from, instead of the newest
+    #[arg(long, value_name = "FILE")]
+    measured: Option<PathBuf>,
+    /// Prints JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything, as JSON.
+#[derive(Debug, Serialize)]
+struct Plan<'a> {
+    inputs: &'a Inputs,
+    sizing: &'a Sizing,
+    warnings: &'a [String],
+}
+
+/// Sizes, and prints.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let kept = inputs::kept(options.measured.as_deref())?;
+    let inputs = Inputs::gather(&options.load, &options.costs, kept.as_ref())?;
+    let sizing = sizing::size(&inputs.load(), &inputs.costs());
+    let warnings = warnings::warnings(&inputs, &sizing);
+    if options.json {
+        let plan = Plan {
+            inputs: &inputs,
+            sizing: &sizing,
+            warnings: &warnings,
+        };
+        let text = serde_json::to_string_pretty(&plan);
+        let text = text.map_err(|error| Failure::file("write", "the standard output".as_ref())(error.into()))?;
+        println!("{text}");
+    } else {
+        print!("{}", report::markdown(&inputs, &sizing, &warnings));
+    }
+    Ok(())
+}
