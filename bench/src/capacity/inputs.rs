@@ -12,6 +12,9 @@ use crate::failure::Failure;
 use crate::results;
 use crate::smoke::Kept;
 
+/// About as large are the rows that smoke measures with.
+pub(super) const MEASURED_ROW_BYTES: f64 = 600.0;
+
 /// Where a number comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,14 +149,18 @@ impl Inputs {
             })
         };
         let missing = || Failure::NothingMeasured(results::folder().to_owned());
-        let row_bytes = Input::load(load.row_bytes, 600.0, "what smoke measures with");
+        let row_bytes = Input::load(load.row_bytes, MEASURED_ROW_BYTES, "what smoke measures with");
         let retention_hours = Input::load(load.retention_hours, 168.0, "Kafka's own log.retention.hours");
         let outbox_retention_hours = Input::load(
             load.outbox_retention_hours,
             retention_hours.value,
             "as the topics: whatever Kafka has can be published again",
         );
-        let wal_bytes = cost(costs.wal_bytes_per_event, Kept::wal_bytes_per_event);
+        let mut wal_bytes = cost(costs.wal_bytes_per_event, Kept::wal_bytes_per_event);
+        if let (Some(wal_bytes), None) = (&mut wal_bytes, costs.wal_bytes_per_event) {
+            // What is not the row itself stays the same.
+            wal_bytes.value += row_bytes.value - MEASURED_ROW_BYTES;
+        }
         Ok(Inputs {
             events_per_day: Input::given(load.events_per_day),
             peak_factor: Input::load(
@@ -250,13 +257,56 @@ pub(super) fn kept(named: Option<&Path>) -> Result<Option<Kept>, Failure> {
 fn told(kept: &Kept) -> String {
     let stamp = i64::try_from(kept.finished_unix_s()).ok();
     let date = stamp.and_then(|stamp| OffsetDateTime::from_unix_timestamp(stamp).ok());
-    let date = date.map_or_else(String::new, |at| format!(" on {}", at.date()));
-    format!("smoke{date} with {} rows, {}", kept.rows(), kept.machine())
+    let date = date.map_or_else(String::new, |at| format!(", on {}", at.date()));
+    let mut told = vec![format!("smoke{date}"), format!("{} rows", kept.rows()), kept.machine()];
+    told.extend_from_slice(kept.overrides());
+    told.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        load: LoadOptions,
+        #[command(flatten)]
+        costs: CostOptions,
+    }
+
+    fn gather(arguments: &str, kept: Option<&Kept>) -> Result<Inputs, Failure> {
+        let line = format!("capacity --events-per-day 1e7 {arguments}");
+        let line = CommandLine::try_parse_from(line.split_whitespace()).expect("valid options");
+        Inputs::gather(&line.load, &line.costs, kept)
+    }
+
+    #[test]
+    fn costs_that_are_neither_given_nor_measured_are_asked_for() {
+        let given = "--relay-cpu-us-per-event 5 --peak-tps 1000";
+        assert!(matches!(gather(given, None), Err(Failure::NothingMeasured(_))));
+        let inputs = gather(&format!("{given} --relay-rss-mib 60"), None).expect("all that must be known");
+        assert_eq!(inputs.peak_tps, Input::given(1000.0));
+        assert_eq!(inputs.walsender_cpu_us_per_event, None);
+        assert!(matches!(inputs.wal_bytes_per_event.origin, Origin::Estimated(_)));
+    }
+
+    #[test]
+    fn what_is_given_goes_before_what_was_measured() {
+        let inputs = gather("--peak-tps 1000", Some(&Kept::example())).expect("results");
+        assert_eq!(inputs.peak_tps, Input::given(1000.0));
+        assert!((inputs.relay_cpu_us_per_event.value - 5.18).abs() < 1e-9);
+        let told = "smoke, on 2026-11-28, 500000 rows, a processor, 2 cores, kafka.properties.linger.ms=1";
+        assert_eq!(inputs.relay_cpu_us_per_event.origin, Origin::Measured(told.to_owned()));
+    }
+
+    #[test]
+    fn larger_rows_take_as_much_more_wal() {
+        let inputs = gather("--row-bytes 1000", Some(&Kept::example())).expect("results");
+        assert!((inputs.wal_bytes_per_event.value - 1_094.0).abs() < 1e-9);
+    }
 
     #[test]
     fn only_numbers_above_zero_are_taken() {

@@ -1,12 +1,10 @@
 //! What does not fit, and what to do about it.
 
-use super::inputs::{Input, Inputs, Origin};
+use super::inputs::{Input, Inputs, MEASURED_ROW_BYTES, Origin};
 use super::report::bytes;
 use super::sizing::Sizing;
 use super::task::{USE_AT_PEAK_MAX, Verdict};
 
-/// Costs are known for rows of about this size.
-const MEASURED_ROW_BYTES: f64 = 600.0;
 /// Rows that are so much larger or smaller cost something else.
 const ROW_BYTES_FACTOR: f64 = 2.0;
 /// Below this rate a wake-up of the relay carries few rows.
@@ -79,11 +77,7 @@ fn page_images(sizing: &Sizing) -> Option<String> {
 fn row_bytes(inputs: &Inputs) -> Option<String> {
     let factor = inputs.row_bytes.value / MEASURED_ROW_BYTES;
     let is_alike = (1.0 / ROW_BYTES_FACTOR..=ROW_BYTES_FACTOR).contains(&factor);
-    let costs = [
-        &inputs.relay_cpu_us_per_event,
-        &inputs.peak_tps,
-        &inputs.wal_bytes_per_event,
-    ];
+    let costs = [&inputs.relay_cpu_us_per_event, &inputs.peak_tps];
     (!is_alike && costs.into_iter().any(is_measured)).then(|| {
         format!(
             "costs were measured with rows of about {MEASURED_ROW_BYTES:.0} bytes; those of rows with {:.0} differ: \

@@ -13,8 +13,16 @@ pub(crate) struct Kept(Report);
 impl Kept {
     pub(crate) fn read(file: &Path) -> Result<Kept, Failure> {
         let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
-        let report = serde_json::from_str(&text).map_err(|error| Failure::content(file, &error))?;
-        Ok(Kept(report))
+        Kept::parse(&text).map_err(|error| Failure::content(file, &error))
+    }
+
+    fn parse(text: &str) -> Result<Kept, serde_json::Error> {
+        Ok(Kept(serde_json::from_str(text)?))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn example() -> Kept {
+        Kept::parse(tests::EXAMPLE).expect("results")
     }
 
     pub(crate) fn finished_unix_s(&self) -> u64 {
@@ -23,6 +31,11 @@ impl Kept {
 
     pub(crate) fn machine(&self) -> String {
         self.0.machine.to_string()
+    }
+
+    /// What was changed of the relay's configuration.
+    pub(crate) fn overrides(&self) -> &[String] {
+        &self.0.relay_overrides
     }
 
     /// Of the backlog that was drained.
@@ -49,5 +62,48 @@ impl Kept {
     /// `None` in results from before it was measured.
     pub(crate) fn wal_bytes_per_event(&self) -> Option<f64> {
         self.0.wal_bytes_per_event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) const EXAMPLE: &str = r#"{
+        "finished_unix_s": 1795835565,
+        "machine": {"processor": "a processor", "cores": 2, "kernel": "6"},
+        "relay_overrides": ["kafka.properties.linger.ms=1"], "load_before": 0.5, "load_after": 0.5,
+        "backlog": [{
+            "recvlogical": {"rows": 500000, "attach_s": 0.1, "first_record_s": null, "drain_s": 3.5, "load": 0.5,
+                "client": {"cpu_us_per_row": 3.1, "peak_rss_mib": 10.4},
+                "walsender": {"cpu_us_per_row": 5.0, "peak_rss_mib": 19.1},
+                "broker": {"cpu_us_per_row": 0.2, "peak_rss_mib": 272.7}},
+            "relay": {"rows": 500000, "attach_s": 0.1, "first_record_s": 0.1, "drain_s": 3.2, "load": 0.5,
+                "client": {"cpu_us_per_row": 5.18, "peak_rss_mib": 62.8},
+                "walsender": {"cpu_us_per_row": 3.02, "peak_rss_mib": 17.9},
+                "broker": {"cpu_us_per_row": 3.76, "peak_rss_mib": 273.1}},
+            "relay_over_tls": null}],
+        "wal_bytes_per_event": 694.0,
+        "large_transaction": {"rows": 1000000, "attach_s": 0.1, "first_record_s": 0.1, "drain_s": 3.2, "load": 0.5,
+            "client": {"cpu_us_per_row": 3.2, "peak_rss_mib": 66.0},
+            "walsender": {"cpu_us_per_row": 3.0, "peak_rss_mib": 17.9},
+            "broker": {"cpu_us_per_row": 3.7, "peak_rss_mib": 273.1}},
+        "starts_ms": [90.0],
+        "numbers": {"drain_events_per_s": 156250.0, "recvlogical_events_per_s": 142857.0, "drain_ratio": 1.09,
+            "drain_cpu_us_per_event": 5.18, "rss_mib": 66.0, "start_ms": 90.0, "tls_ratio": null}
+    }"#;
+
+    #[test]
+    fn what_events_cost_is_read_from_kept_results() {
+        let kept = Kept::example();
+        assert!((kept.walsender_cpu_us_per_event() - 3.02).abs() < 1e-9);
+        assert!((kept.drain_events_per_s() - 156_250.0).abs() < 1e-9);
+        assert_eq!(kept.wal_bytes_per_event(), Some(694.0));
+    }
+
+    #[test]
+    fn results_from_before_wal_was_measured_can_be_read() {
+        let earlier = EXAMPLE.replace("\"wal_bytes_per_event\": 694.0,", "");
+        assert_eq!(Kept::parse(&earlier).expect("results").wal_bytes_per_event(), None);
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Backlogged {
 pub(super) struct Report {
     pub(super) finished_unix_s: u64,
     pub(super) machine: Machine,
-    relay_overrides: Vec<String>,
+    pub(super) relay_overrides: Vec<String>,
     load_before: f64,
     load_after: f64,
     pub(super) backlog: Vec<Pair>,
