@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use clap::Args;
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::options::{CostOptions, LoadOptions};
 use super::sizing::{Costs, Load};
 use super::storage;
 use crate::failure::Failure;
@@ -70,66 +70,6 @@ pub(super) struct Inputs {
     pub(super) peak_tps: Input,
     pub(super) relay_rss_mib: Input,
     pub(super) wal_bytes_per_event: Input,
-}
-
-/// What is to be carried. What is not given has a default, which the table names with its reason.
-#[derive(Debug, Args)]
-pub(crate) struct LoadOptions {
-    /// Events that the applications write on a day
-    #[arg(long, value_parser = positive)]
-    events_per_day: f64,
-    /// How many times the average the peak is [default: 4]
-    #[arg(long, value_parser = positive)]
-    peak_factor: Option<f64>,
-    /// Bytes of a row, about as many as its record has [default: 600]
-    #[arg(long, value_parser = positive)]
-    row_bytes: Option<f64>,
-    /// How long topics keep records [default: 168]
-    #[arg(long, value_parser = positive)]
-    retention_hours: Option<f64>,
-    /// How long the outbox table keeps rows [default: as long as the topics]
-    #[arg(long, value_parser = positive)]
-    outbox_retention_hours: Option<f64>,
-    /// What one partition takes, in 1,000,000 bytes a second [default: 10]
-    #[arg(long, value_parser = positive)]
-    partition_mb_per_s: Option<f64>,
-    /// How long a consumer works on an event [default: 5]
-    #[arg(long, value_parser = positive)]
-    consumer_ms_per_event: Option<f64>,
-    /// Replicas of a partition [default: 3]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    replication_factor: Option<u32>,
-    /// How many times smaller records are once they are compressed [default: 1]
-    #[arg(long, value_parser = positive)]
-    compression_ratio: Option<f64>,
-}
-
-/// What events cost. What is not given was measured by `smoke`.
-#[derive(Debug, Args)]
-pub(crate) struct CostOptions {
-    /// CPU time of the relay for an event
-    #[arg(long, value_parser = positive)]
-    relay_cpu_us_per_event: Option<f64>,
-    /// CPU time of the server's walsender for an event
-    #[arg(long, value_parser = positive)]
-    walsender_cpu_us_per_event: Option<f64>,
-    /// Events a second that one relay carries
-    #[arg(long, value_parser = positive)]
-    peak_tps: Option<f64>,
-    /// The most memory that the relay has used
-    #[arg(long, value_parser = positive)]
-    relay_rss_mib: Option<f64>,
-    /// WAL that an event takes
-    #[arg(long, value_parser = positive)]
-    wal_bytes_per_event: Option<f64>,
-}
-
-/// A number above zero.
-fn positive(text: &str) -> Result<f64, String> {
-    match text.replace('_', "").parse() {
-        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
-        _ => Err("a number above 0 is needed".to_owned()),
-    }
 }
 
 impl Inputs {
@@ -306,14 +246,5 @@ mod tests {
     fn larger_rows_take_as_much_more_wal() {
         let inputs = gather("--row-bytes 1000", Some(&Kept::example())).expect("results");
         assert!((inputs.wal_bytes_per_event.value - 1_094.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn only_numbers_above_zero_are_taken() {
-        assert_eq!(positive("10_000_000"), Ok(1e7));
-        assert_eq!(positive("1e7"), Ok(1e7));
-        for text in ["0", "-1", "inf", "NaN", "many", ""] {
-            assert!(positive(text).is_err(), "{text:?}");
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `capacity`: what a stated load needs, from what was measured.
 
 mod inputs;
+mod options;
 mod report;
 mod sizing;
 mod storage;
@@ -13,7 +14,8 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use inputs::{CostOptions, Inputs, LoadOptions};
+use inputs::Inputs;
+use options::{CostOptions, LoadOptions};
 use sizing::Sizing;
 
 #[derive(Debug, Args)]
