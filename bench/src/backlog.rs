@@ -19,13 +19,33 @@ pub(crate) enum Payload {
     Large,
     /// About 100 bytes of payload.
     Small,
+    /// A row of this many bytes on the wire: as `Large` where that fits, otherwise as `Small`.
+    OfRow { row_bytes: u32 },
+}
+
+/// What a row has on the wire beside its payload: frame, columns and their lengths.
+const BESIDE_PAYLOAD_BYTES: u32 = 120;
+/// The whole beginning of a large document fits in this.
+const LARGE_BEGINNING_BYTES: u32 = 320;
+/// Documents begin with the number of their row.
+const NUMBER_FOLLOWS: &[u8] = br#"{"order_id":"#;
+
+/// The smallest row that [`Payload::OfRow`] can make.
+pub(crate) const ROW_BYTES_MIN: i64 = 220;
+
+/// The number of the row that a document was made for.
+pub(crate) fn row_number(document: &[u8]) -> Option<u32> {
+    let rest = document.strip_prefix(NUMBER_FOLLOWS)?;
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
 impl Payload {
     /// The beginning of the document for row `i` as SQL; it ends inside a string that is filled up.
     const fn beginning(self) -> &'static str {
         match self {
-            Payload::Large => {
+            Payload::OfRow { .. } if self.bytes() < LARGE_BEGINNING_BYTES => Payload::Small.beginning(),
+            Payload::Large | Payload::OfRow { .. } => {
                 r#"format('{"order_id":%s,"customer_id":"%s","placed_at":"2026-01-05T09:30:00Z","currency":"EUR",' ||
                     '"total_cents":%s,"lines":[{"sku":"SKU-%s","quantity":%s,"unit_price_cents":1299},' ||
                     '{"sku":"SKU-%s","quantity":%s,"unit_price_cents":450}],"note":"',
@@ -40,11 +60,12 @@ impl Payload {
         match self {
             Payload::Large => 480,
             Payload::Small => 100,
+            Payload::OfRow { row_bytes } => row_bytes.saturating_sub(BESIDE_PAYLOAD_BYTES),
         }
     }
 
-    /// Selects the rows `first` to `last`.
-    fn rows(self, first: &str, last: &str) -> String {
+    /// Inserts the rows `first` to `last`.
+    pub(crate) fn rows(self, first: &str, last: &str) -> String {
         let (beginning, filled) = (self.beginning(), self.bytes() - 2);
         format!(
             r#"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
@@ -80,4 +101,16 @@ pub(crate) fn fill(database: &Database, rows: u32) -> Result<f64, Failure> {
 /// Fills in rows as one transaction.
 pub(crate) fn fill_at_once(database: &Database, rows: u32, payload: Payload) -> Result<(), Failure> {
     database.execute("take the rows", &payload.rows("1", &rows.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::row_number;
+
+    #[test]
+    fn a_document_tells_its_row() {
+        assert_eq!(row_number(br#"{"order_id":4711,"note":""}"#), Some(4711));
+        assert_eq!(row_number(br#"{"order_id":,"note":""}"#), None);
+        assert_eq!(row_number(b"{}"), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio_postgres::{Client, NoTls, Row};
+use tokio_postgres::{Client, NoTls, Row, Statement};
 
 use outbox_relay_tests::stack::PostgresFacts;
 
@@ -35,7 +35,8 @@ impl Database {
         Ok(database)
     }
 
-    fn connect(facts: &PostgresFacts, name: &str, interrupt: &Interrupt) -> Result<Database, Failure> {
+    /// Another connection, with the server's own settings.
+    pub(crate) fn connect(facts: &PostgresFacts, name: &str, interrupt: &Interrupt) -> Result<Database, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -56,6 +57,19 @@ impl Database {
     pub(crate) fn execute(&self, action: &'static str, sql: &str) -> Result<(), Failure> {
         self.block_on(self.client.batch_execute(sql))?
             .map_err(Failure::postgres(action))
+    }
+
+    /// Prepares a statement that takes two numbers.
+    pub(crate) fn prepare(&self, action: &'static str, sql: &str) -> Result<Statement, Failure> {
+        self.block_on(self.client.prepare(sql))?
+            .map_err(Failure::postgres(action))
+    }
+
+    /// Inserts the rows between two numbers as one transaction. Their commit has returned with it.
+    pub(crate) fn insert(&self, statement: &Statement, first: i32, last: i32) -> Result<(), Failure> {
+        self.block_on(self.client.execute(statement, &[&first, &last]))?
+            .map_err(Failure::postgres("take the rows"))?;
+        Ok(())
     }
 
     fn row(&self, action: &'static str, sql: &str) -> Result<Row, Failure> {

@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     #[error("PostgreSQL did not {action}: {reason}")]
     Postgres { action: &'static str, reason: String },
     /// A question to the brokers.
-    #[error("Kafka did not say where the topic ends: {0}")]
+    #[error("Kafka did not answer: {0}")]
     Kafka(#[from] KafkaError),
     /// A file.
     #[error("cannot {action} {}: {source}; check the permissions and the free space there", .path.display())]
@@ -56,6 +56,24 @@ pub(crate) enum Failure {
         "the topic holds {found} new records where {expected} rows were committed: a bug of the relay, please report it"
     )]
     Count { expected: i64, found: i64 },
+    /// A record is missing, or there twice, or was never written.
+    #[error(
+        "of {expected} rows that were committed {missing} are not in the topic and {repeated} are there more than once; \
+         {foreign} records belong to no row: a bug of {carrier}, please report it"
+    )]
+    Records {
+        carrier: String,
+        expected: usize,
+        missing: usize,
+        repeated: usize,
+        foreign: usize,
+    },
+    /// The relay's own figures.
+    #[error("/metrics on port {port} did not answer as it should: {reason}; leave `admin.listen` as it is here")]
+    Metrics { port: u16, reason: String },
+    /// A thread of this program.
+    #[error("the {0} panicked: a bug of this program, please report it")]
+    Panicked(&'static str),
     /// The servers' encrypted doors.
     #[error("the servers cannot be reached over TLS: {0}")]
     Tls(String),

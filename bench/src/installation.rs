@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use outbox_relay_tests::certificates::{Authority, Subject};
 use outbox_relay_tests::stack::{self, Options, SUPERUSER, Stack};
 use tempfile::TempDir;
 
 use crate::backlog::AGGREGATE_TYPE;
+use crate::child::Child;
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -20,6 +22,8 @@ pub(crate) const PARTITIONS: i32 = 12;
 
 const STACK_NAME: &str = "bench";
 const RELAY_PASSWORD: &str = "bench";
+const ATTACH_AGAIN: Duration = Duration::from_millis(2);
+const ATTACH_LIMIT: Duration = Duration::from_mins(2);
 
 /// Takes away what would come and go by itself while something is measured: checkpoints, with the page images after
 /// them, and vacuuming.
@@ -55,8 +59,9 @@ impl Installation {
         let folder = tempfile::tempdir().map_err(Failure::file("make", &std::env::temp_dir()))?;
         let tls_settings = open_tls_doors(&mut stack)?;
         let database = Database::create(stack.postgres.facts(), DATABASE, interrupt)?;
-        let config = write_config(folder.path(), &stack)?;
-        let relay = Relay::new(program, config, folder.path(), overrides);
+        let admin_port = stack::free_port()?;
+        let config = write_config(folder.path(), &stack, admin_port)?;
+        let relay = Relay::new(program, config, admin_port, folder.path(), overrides);
         let superuser_password = write(folder.path(), "superuser-password", &stack.postgres.facts().password)?;
         let password_file = superuser_password.display().to_string();
         relay.command(
@@ -72,7 +77,7 @@ impl Installation {
         )?;
         let topic = format!("outbox.event.{AGGREGATE_TYPE}");
         stack.kafka.create_topic(&topic, PARTITIONS, &[])?;
-        let topic = Topic::watch(stack.kafka.bootstrap_servers(), &topic, PARTITIONS)?;
+        let topic = Topic::watch(stack.kafka.bootstrap_servers(), &topic, PARTITIONS, interrupt)?;
         Ok(Installation {
             relay,
             topic,
@@ -81,6 +86,17 @@ impl Installation {
             tls_settings,
             folder,
         })
+    }
+
+    /// Waits until a client reads from its slot; the process that serves it.
+    pub(crate) fn attached(&self, client: &mut Child, slot: &str, interrupt: &Interrupt) -> Result<u32, Failure> {
+        loop {
+            if let Some(walsender) = self.database.walsender(slot)? {
+                return Ok(walsender);
+            }
+            client.expect_running("attach to its slot", ATTACH_LIMIT)?;
+            interrupt.pass(ATTACH_AGAIN)?;
+        }
     }
 
     /// For logs and other files that go away at the end.
@@ -118,16 +134,15 @@ fn options() -> Result<Options, Failure> {
 }
 
 /// Everything that is not said here keeps its default: that is what is measured.
-fn write_config(folder: &Path, stack: &Stack) -> Result<PathBuf, Failure> {
+fn write_config(folder: &Path, stack: &Stack, admin_port: u16) -> Result<PathBuf, Failure> {
     let password_file = write(folder, "relay-password", RELAY_PASSWORD)?;
     let text = format!(
         "[postgres]\nhost = \"127.0.0.1\"\nport = {}\ntls_mode = \"disable\"\ndatabase = \"{DATABASE}\"\npassword_file = {:?}\n\
          [kafka]\nbootstrap_servers = \"{}\"\nproperties.\"security.protocol\" = \"plaintext\"\n\
-         [admin]\nlisten = \"127.0.0.1:{}\"\n",
+         [admin]\nlisten = \"127.0.0.1:{admin_port}\"\n",
         stack.postgres.port(),
         password_file.display().to_string(),
         stack.kafka.bootstrap_servers(),
-        stack::free_port()?,
     );
     write(folder, "relay.toml", &text)
 }

@@ -18,6 +18,7 @@ mod recvlogical;
 mod relay;
 mod results;
 mod smoke;
+mod steady;
 mod topic;
 mod usage;
 
@@ -43,6 +44,8 @@ enum Command {
     Micro(micro::Options),
     /// At once: what a stated load needs, from what was measured
     Capacity(capacity::Options),
+    /// Latency at an offered rate, and with --search the highest rate that keeps a latency: the peak TPS
+    Steady(steady::Options),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
         Command::Capacity(options) => capacity::run(&options),
+        Command::Steady(options) => steady::run(&options, &interrupt),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -28,17 +28,30 @@ pub(crate) struct Relay {
     config: PathBuf,
     log: PathBuf,
     overrides: Vec<String>,
+    admin_port: u16,
 }
 
 impl Relay {
     /// `overrides` are `KEY=VALUE` pairs of its configuration, for experiments.
-    pub(crate) fn new(program: PathBuf, config: PathBuf, folder: &Path, overrides: &[String]) -> Relay {
+    pub(crate) fn new(
+        program: PathBuf,
+        config: PathBuf,
+        admin_port: u16,
+        folder: &Path,
+        overrides: &[String],
+    ) -> Relay {
         Relay {
             program,
             config,
             log: folder.join("relay.log"),
             overrides: overrides.to_vec(),
+            admin_port,
         }
+    }
+
+    /// Where it answers while it runs.
+    pub(crate) fn admin_port(&self) -> u16 {
+        self.admin_port
     }
 
     /// Runs a command that ends by itself.

@@ -8,6 +8,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// Fields 14 and 15 of `stat`, counted from the third, which follows the program's name.
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
+const KIB_PER_MIB: f64 = 1024.0;
 
 /// CPU time and peak memory of one process, threads that have ended included.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +29,17 @@ impl Usage {
             // A process that has ended and waits for its parent has no memory any more.
             peak_kib: peak_kib(&status)?,
         })
+    }
+
+    /// The peak in MiB.
+    pub(crate) fn peak_mib(self) -> f64 {
+        f64::from(self.peak_kib) / KIB_PER_MIB
+    }
+
+    /// CPU time since an earlier look, in percent of one core over the time between.
+    pub(crate) fn core_percent_since(self, earlier: Usage, between: Duration) -> f64 {
+        let cpu = self.cpu.saturating_sub(earlier.cpu);
+        100.0 * cpu.as_secs_f64() / between.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 }
 
@@ -51,6 +63,16 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b) (c) S 1 7 7 0 -1 4194560 1 0 0 0 150 25 0 0 20 0 4 0 100";
         assert_eq!(cpu(stat), Some(Duration::from_millis(1750)));
+    }
+
+    #[test]
+    fn half_a_second_of_two_is_a_quarter_of_a_core() {
+        let used = |milliseconds| Usage {
+            cpu: Duration::from_millis(milliseconds),
+            peak_kib: 0,
+        };
+        let percent = used(1500).core_percent_since(used(1000), Duration::from_secs(2));
+        assert!((percent - 25.0).abs() < 1e-9, "{percent}");
     }
 
     #[test]

@@ -14,7 +14,8 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::{machine, progress, results};
+use crate::results::{self, Circumstances};
+use crate::{machine, progress};
 use cases::Case;
 use report::{Measured, Report};
 
@@ -49,9 +50,9 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
         let counts = is_counted.then(|| valgrind::count(case, interrupt)).transpose()?;
         measured.push(Measured::new(case, timing, counts));
     }
-    let report = Report::new(load_before, measured);
+    let report = Report::new(Circumstances::now(&[], load_before), measured);
     println!("\n{}", report.table());
-    let file = results::keep("micro", report.finished_unix_s, &report)?;
+    let file = report.circumstances.keep("micro", &report)?;
     println!("kept in {}\n", file.display());
     print!("{}", report.numbers());
     Ok(())

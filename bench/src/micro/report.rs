@@ -7,8 +7,7 @@ use serde::Serialize;
 use super::cases::Case;
 use super::timing::Timing;
 use super::valgrind::Counts;
-use crate::machine::{self, Machine};
-use crate::results;
+use crate::results::Circumstances;
 
 /// Rows of 600 bytes on one core, of a release build.
 const GOAL_ROWS_PER_S: u32 = 3_000_000;
@@ -29,12 +28,10 @@ pub(super) struct Measured {
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) finished_unix_s: u64,
-    machine: Machine,
+    #[serde(flatten)]
+    pub(super) circumstances: Circumstances,
     /// The profile that this program was built with, which decides much.
     profile: &'static str,
-    load_before: f64,
-    load_after: f64,
     cases: Vec<Measured>,
 }
 
@@ -51,13 +48,10 @@ impl Measured {
 }
 
 impl Report {
-    pub(super) fn new(load_before: f64, cases: Vec<Measured>) -> Report {
+    pub(super) fn new(circumstances: Circumstances, cases: Vec<Measured>) -> Report {
         Report {
-            finished_unix_s: results::now_unix_s(),
-            machine: Machine::this(),
+            circumstances,
             profile: if cfg!(debug_assertions) { "dev" } else { "release" },
-            load_before,
-            load_after: machine::load(),
             cases,
         }
     }
@@ -83,7 +77,7 @@ impl Report {
         let _ = write!(
             table,
             "\nBuilt with the {} profile. Load average: {:.2} before, {:.2} after\n",
-            self.profile, self.load_before, self.load_after
+            self.profile, self.circumstances.load_before, self.circumstances.load_after
         );
         if self.profile == "dev" {
             table.push_str("The relay runs a release build, which is faster: `cargo run --release -p outbox-relay-bench -- micro`\n");

@@ -20,9 +20,7 @@ use crate::{machine, recvlogical};
 
 /// Often enough to be exact to a percent, seldom enough to cost the clients nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-const ATTACH_AGAIN: Duration = Duration::from_millis(2);
 const LIMIT: Duration = Duration::from_mins(15);
-const KIB_PER_MIB: f64 = 1024.0;
 
 /// Who drains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +96,7 @@ impl Cost {
         let cpu = after.cpu.saturating_sub(before.cpu);
         Cost {
             cpu_us_per_row: cpu.as_secs_f64() * 1e6 / f64::from(rows),
-            peak_rss_mib: f64::from(after.peak_kib) / KIB_PER_MIB,
+            peak_rss_mib: after.peak_mib(),
         }
     }
 }
@@ -161,16 +159,9 @@ impl<'i> Watch<'i> {
         interrupt: &Interrupt,
     ) -> Result<Watch<'i>, Failure> {
         let broker_before = Usage::of(installation.stack.kafka.pid(0)).unwrap_or_default();
-        let walsender = loop {
-            if let Some(pid) = installation.database.walsender(slot)? {
-                break pid;
-            }
-            child.expect_running("attach to its slot", LIMIT)?;
-            interrupt.pass(ATTACH_AGAIN)?;
-        };
         Ok(Watch {
             installation,
-            walsender,
+            walsender: installation.attached(child, slot, interrupt)?,
             attached_at: Instant::now(),
             attach: child.spawned_at().elapsed(),
             first_record: None,

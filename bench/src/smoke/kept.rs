@@ -26,16 +26,16 @@ impl Kept {
     }
 
     pub(crate) fn finished_unix_s(&self) -> u64 {
-        self.0.finished_unix_s
+        self.0.circumstances.finished_unix_s
     }
 
     pub(crate) fn machine(&self) -> String {
-        self.0.machine.to_string()
+        self.0.circumstances.machine.to_string()
     }
 
     /// What was changed of the relay's configuration.
     pub(crate) fn overrides(&self) -> &[String] {
-        &self.0.relay_overrides
+        &self.0.circumstances.relay_overrides
     }
 
     /// Of the backlog that was drained.

@@ -18,6 +18,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
+use crate::results::Circumstances;
 use crate::{machine, progress};
 use drain::{Backlog, Client};
 use report::{Backlogged, Pair, Report};
@@ -62,7 +63,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let backlog = drain_in_turn(&installation, options, interrupt)?;
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
-    let report = Report::new(&options.set, load_before, backlog, large, starts_ms);
+    let report = Report::new(Circumstances::now(&options.set, load_before), backlog, large, starts_ms);
     drop(installation);
     println!("{}", report.table());
     println!("kept in {}\n", report.keep()?.display());

@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::drain::{Cost, Drain};
 use crate::failure::Failure;
-use crate::machine::{self, Machine};
 use crate::median::median;
-use crate::results;
+use crate::results::Circumstances;
 
 /// The same backlog drained by both, one after the other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,11 +28,8 @@ pub(super) struct Backlogged {
 /// Everything that was measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
-    pub(super) finished_unix_s: u64,
-    pub(super) machine: Machine,
-    pub(super) relay_overrides: Vec<String>,
-    load_before: f64,
-    load_after: f64,
+    #[serde(flatten)]
+    pub(super) circumstances: Circumstances,
     pub(super) backlog: Vec<Pair>,
     /// WAL that a row of the backlog took, its part of the commit included. Earlier results lack it.
     #[serde(default)]
@@ -57,19 +53,9 @@ pub(super) struct Numbers {
 }
 
 impl Report {
-    pub(super) fn new(
-        overrides: &[String],
-        load_before: f64,
-        backlog: Backlogged,
-        large: Drain,
-        starts: Vec<f64>,
-    ) -> Report {
+    pub(super) fn new(circumstances: Circumstances, backlog: Backlogged, large: Drain, starts: Vec<f64>) -> Report {
         Report {
-            finished_unix_s: results::now_unix_s(),
-            machine: Machine::this(),
-            relay_overrides: overrides.to_vec(),
-            load_before,
-            load_after: machine::load(),
+            circumstances,
             numbers: Numbers::of(&backlog.pairs, &large, &starts),
             backlog: backlog.pairs,
             wal_bytes_per_event: Some(backlog.wal_bytes_per_event),
@@ -106,14 +92,14 @@ impl Report {
         let _ = writeln!(
             table,
             "Load average: {:.2} before, {:.2} after",
-            self.load_before, self.load_after
+            self.circumstances.load_before, self.circumstances.load_after
         );
         table
     }
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        results::keep("smoke", self.finished_unix_s, self)
+        self.circumstances.keep("smoke", self)
     }
 
     /// One `name=value` a line.

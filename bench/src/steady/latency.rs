@@ -1,0 +1,86 @@
+//! Latencies and their percentiles.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Longer ones count as this.
+const MAX_US: u64 = 3_600_000_000;
+/// Percentiles are exact to a thousandth.
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// What is said of a latency.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) p50_ms: f64,
+    pub(crate) p90_ms: f64,
+    pub(crate) p99_ms: f64,
+    pub(crate) p99_9_ms: f64,
+    pub(crate) max_ms: f64,
+}
+
+impl Latency {
+    /// Asks for each quantile; the maximum is that of 1.
+    pub(super) fn of(milliseconds_at: impl Fn(f64) -> f64) -> Latency {
+        Latency {
+            p50_ms: milliseconds_at(0.5),
+            p90_ms: milliseconds_at(0.9),
+            p99_ms: milliseconds_at(0.99),
+            p99_9_ms: milliseconds_at(0.999),
+            max_ms: milliseconds_at(1.0),
+        }
+    }
+}
+
+/// Collects times between two events.
+#[derive(Debug)]
+pub(super) struct Recorder(Histogram<u64>);
+
+impl Recorder {
+    pub(super) fn new() -> Recorder {
+        let histogram = Histogram::new_with_bounds(1, MAX_US, SIGNIFICANT_DIGITS);
+        Recorder(histogram.expect("the bounds are constants and valid"))
+    }
+
+    /// An end that came before its beginning was noted counts as no time at all.
+    pub(super) fn record(&mut self, from: Instant, to: Instant) {
+        let microseconds = to.saturating_duration_since(from).as_micros();
+        self.0.saturating_record(u64::try_from(microseconds).unwrap_or(MAX_US));
+    }
+
+    pub(super) fn latency(&self) -> Latency {
+        Latency::of(|quantile| {
+            let microseconds = self.0.value_at_quantile(quantile);
+            Duration::from_micros(microseconds).as_secs_f64() * 1e3
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_exact_to_a_thousandth() {
+        let (mut recorder, origin) = (Recorder::new(), Instant::now());
+        for milliseconds in 1..=1000 {
+            recorder.record(origin, origin + Duration::from_millis(milliseconds));
+        }
+        let latency = recorder.latency();
+        for (found, expected) in [
+            (latency.p50_ms, 500.0),
+            (latency.p99_ms, 990.0),
+            (latency.max_ms, 1000.0),
+        ] {
+            assert!((found / expected - 1.0).abs() < 0.001, "{found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn what_was_there_before_it_was_expected_took_no_time() {
+        let (mut recorder, origin) = (Recorder::new(), Instant::now());
+        recorder.record(origin + Duration::from_secs(1), origin);
+        assert!(recorder.latency().max_ms < 0.01);
+    }
+}

@@ -1,0 +1,206 @@
+//! The results at one rate: tables for people, a file for comparisons, and the numbers that are looked for.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::latency::Latency;
+use super::measure::Steady;
+use crate::failure::Failure;
+use crate::median::median;
+use crate::results::Circumstances;
+
+const METHOD: &str = "\
+Latencies in ms. \"Intended\" is when the transaction should have been sent, so that whatever delays the writer counts too; \
+a transaction is late when it begins more than 1 ms after that. \"Insert\" is just before the statement is sent, \
+\"commit\" when it has returned, \"consumer\" when a consumer in this program has the record. \
+Commit to ack is the relay's own histogram: from the time that PostgreSQL puts into the commit record, \
+before it writes the record to disk, to the last acknowledgement; its percentiles are interpolated evenly inside its buckets, \
+its maximum is a bucket's upper bound. CPU is in percent of one core over the window; \
+all processes share the machine, this program (writer and consumer) included.\n";
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    circumstances: Circumstances,
+    runs: Vec<Steady>,
+    numbers: Numbers,
+}
+
+/// Medians of the runs.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Numbers {
+    rate_events_per_s: f64,
+    achieved_events_per_s: f64,
+    writer_late_share: f64,
+    writer_max_lag_ms: f64,
+    intended_to_consumer: Latency,
+    insert_to_consumer: Latency,
+    commit_to_consumer: Latency,
+    commit_to_ack: Option<Latency>,
+    relay_cpu_percent: f64,
+    walsender_cpu_percent: f64,
+    broker_cpu_percent: f64,
+    relay_peak_rss_mib: f64,
+}
+
+impl Report {
+    pub(super) fn new(circumstances: Circumstances, runs: Vec<Steady>) -> Report {
+        Report {
+            circumstances,
+            numbers: Numbers::of(&runs),
+            runs,
+        }
+    }
+
+    /// Markdown: a line for each run, a line for each of its latencies, and how they were measured.
+    pub(super) fn table(&self) -> String {
+        let mut table = costs(&self.runs);
+        table.push_str(&latencies(&self.runs));
+        let (before, after) = (self.circumstances.load_before, self.circumstances.load_after);
+        let _ = write!(table, "\n{METHOD}Load average: {before:.2} before, {after:.2} after\n");
+        table
+    }
+
+    /// Writes the results to a file of their own and says where.
+    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
+        self.circumstances.keep("steady", self)
+    }
+
+    /// One `name=value` a line.
+    pub(super) fn numbers(&self) -> String {
+        let numbers = &self.numbers;
+        let mut lines = format!(
+            "steady_rate_events_per_s={:.0}\nsteady_achieved_events_per_s={:.0}\nsteady_writer_late_percent={:.2}\n\
+             steady_writer_max_lag_ms={:.2}\n",
+            numbers.rate_events_per_s,
+            numbers.achieved_events_per_s,
+            100.0 * numbers.writer_late_share,
+            numbers.writer_max_lag_ms,
+        );
+        percentiles(&mut lines, "commit_to_ack", numbers.commit_to_ack.as_ref());
+        percentiles(&mut lines, "commit_to_consumer", Some(&numbers.commit_to_consumer));
+        percentiles(&mut lines, "insert_to_consumer", Some(&numbers.insert_to_consumer));
+        percentiles(&mut lines, "intended_to_consumer", Some(&numbers.intended_to_consumer));
+        let _ = write!(
+            lines,
+            "relay_cpu_percent={:.1}\nwalsender_cpu_percent={:.1}\nbroker_cpu_percent={:.1}\nrelay_peak_rss_mib={:.1}\n",
+            numbers.relay_cpu_percent,
+            numbers.walsender_cpu_percent,
+            numbers.broker_cpu_percent,
+            numbers.relay_peak_rss_mib,
+        );
+        lines
+    }
+}
+
+fn percentiles(lines: &mut String, name: &str, latency: Option<&Latency>) {
+    if let Some(latency) = latency {
+        for (percentile, ms) in [
+            ("p50", latency.p50_ms),
+            ("p99", latency.p99_ms),
+            ("p99_9", latency.p99_9_ms),
+        ] {
+            let _ = writeln!(lines, "steady_{name}_{percentile}_ms={ms:.2}");
+        }
+    }
+}
+
+impl Numbers {
+    pub(super) fn of(runs: &[Steady]) -> Numbers {
+        let over = |number: fn(&Steady) -> f64| median(runs.iter().map(number));
+        let latency = |of: fn(&Steady) -> Latency| medians(&runs.iter().map(of).collect::<Vec<_>>());
+        let acks: Vec<Latency> = runs.iter().filter_map(|run| run.commit_to_ack).collect();
+        Numbers {
+            rate_events_per_s: over(|run| f64::from(run.load.rate_events_per_s)),
+            achieved_events_per_s: over(|run| run.writer.achieved_events_per_s),
+            writer_late_share: over(|run| run.writer.late_share),
+            writer_max_lag_ms: over(|run| run.writer.max_lag_ms),
+            intended_to_consumer: latency(|run| run.latencies.intended_to_consumer),
+            insert_to_consumer: latency(|run| run.latencies.insert_to_consumer),
+            commit_to_consumer: latency(|run| run.latencies.commit_to_consumer),
+            commit_to_ack: (!acks.is_empty()).then(|| medians(&acks)),
+            relay_cpu_percent: over(|run| run.cpu_percent.carrier),
+            walsender_cpu_percent: over(|run| run.cpu_percent.walsender),
+            broker_cpu_percent: over(|run| run.cpu_percent.broker),
+            relay_peak_rss_mib: over(|run| run.peak_rss_mib),
+        }
+    }
+}
+
+/// The median of each percentile.
+fn medians(latencies: &[Latency]) -> Latency {
+    let over = |number: fn(&Latency) -> f64| median(latencies.iter().map(number));
+    Latency {
+        p50_ms: over(|latency| latency.p50_ms),
+        p90_ms: over(|latency| latency.p90_ms),
+        p99_ms: over(|latency| latency.p99_ms),
+        p99_9_ms: over(|latency| latency.p99_9_ms),
+        max_ms: over(|latency| latency.max_ms),
+    }
+}
+
+fn costs(runs: &[Steady]) -> String {
+    let mut table = String::from(
+        "| run | offered events/s | achieved | events | connections | begun late % | longest lag ms | never begun | \
+         CPU %: carrier | walsender | broker | bench | peak MiB: carrier | backlog growth | load |\n\
+         | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+    );
+    for (nth, run) in (1..).zip(runs) {
+        let (writer, cpu) = (&run.writer, &run.cpu_percent);
+        let _ = writeln!(
+            table,
+            "| {nth} | {} | {:.0} | {} | {} | {:.2} | {:.1} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.2} |",
+            run.load.rate_events_per_s,
+            writer.achieved_events_per_s,
+            run.events,
+            run.load.connections,
+            100.0 * writer.late_share,
+            writer.max_lag_ms,
+            writer.never_begun,
+            cpu.carrier,
+            cpu.walsender,
+            cpu.broker,
+            cpu.bench,
+            run.peak_rss_mib,
+            run.backlog_growth_events,
+            run.load_average,
+        );
+    }
+    table
+}
+
+fn latencies(runs: &[Steady]) -> String {
+    let mut table = String::from(
+        "\n| run | from | to | p50 | p90 | p99 | p99.9 | max |\n| --: | --- | --- | --: | --: | --: | --: | --: |\n",
+    );
+    for (nth, run) in (1..).zip(runs) {
+        let latencies = &run.latencies;
+        let lines = [
+            ("intended | consumer", Some(latencies.intended_to_consumer)),
+            ("insert | consumer", Some(latencies.insert_to_consumer)),
+            ("commit | consumer", Some(latencies.commit_to_consumer)),
+            ("commit | ack", run.commit_to_ack),
+            ("insert | commit", Some(latencies.insert_to_commit)),
+        ];
+        for (from_to, latency) in lines {
+            let Some(Latency {
+                p50_ms,
+                p90_ms,
+                p99_ms,
+                p99_9_ms,
+                max_ms,
+            }) = latency
+            else {
+                continue;
+            };
+            let _ = writeln!(
+                table,
+                "| {nth} | {from_to} | {p50_ms:.2} | {p90_ms:.2} | {p99_ms:.2} | {p99_9_ms:.2} | {max_ms:.1} |"
+            );
+        }
+    }
+    table
+}
