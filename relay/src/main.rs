@@ -3,6 +3,10 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 use outbox_relay::commands::{CommandLine, Refusal, execute, leave};
+use tikv_jemallocator::Jemalloc;
+
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() {
     let code = match CommandLine::try_parse() {
