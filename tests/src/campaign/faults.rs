@@ -259,9 +259,11 @@ pub(super) fn takeovers(random: &mut Rng, faults: usize) -> Outcome<Round> {
         standby.wait_for_phase("standby")?;
         publish_more(&mut owner, 200.0)?;
         thread::sleep(Duration::from_millis(random.u64(0..1_000)));
+        // A standby may be quicker than whoever looks at what was there: first nothing may move any more.
+        owner.freeze()?;
+        scenario.note_fault()?;
         owner.kill()?;
         let began = Instant::now();
-        scenario.note_fault()?;
         standby.wait_for_figure(ACKNOWLEDGED, |acknowledged| acknowledged > 0.0)?;
         round.recovery_ms.push(millis(began));
         round.faults += 1;
