@@ -40,6 +40,25 @@ pub(crate) fn row_number(document: &[u8]) -> Option<u32> {
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
+/// Which rows are of one aggregate, that is: have one key and stay in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keys {
+    /// Each row of its own.
+    Distinct,
+    /// As many aggregates, in turn.
+    Repeated { aggregates: u32 },
+}
+
+impl Keys {
+    /// The number of row `i`'s aggregate as SQL.
+    fn number(self) -> String {
+        match self {
+            Keys::Distinct => "i".to_owned(),
+            Keys::Repeated { aggregates } => format!("i % {aggregates}"),
+        }
+    }
+}
+
 impl Payload {
     /// The beginning of the document for row `i` as SQL; it ends inside a string that is filled up.
     const fn beginning(self) -> &'static str {
@@ -65,25 +84,26 @@ impl Payload {
     }
 
     /// Inserts the rows `first` to `last`.
-    pub(crate) fn rows(self, first: &str, last: &str) -> String {
+    pub(crate) fn rows(self, keys: Keys, first: &str, last: &str) -> String {
         let (beginning, filled) = (self.beginning(), self.bytes() - 2);
+        let number = keys.number();
         format!(
             r#"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
-               SELECT '{AGGREGATE_TYPE}', 'order-' || lpad(i::text, 8, '0'), 'order_placed',
+               SELECT '{AGGREGATE_TYPE}', 'order-' || lpad(({number})::text, 8, '0'), 'order_placed',
                       (rpad({beginning}, {filled}, 'please ring twice ') || '"}}')::json
                FROM generate_series({first}, {last}) AS i;"#
         )
     }
 }
 
-/// Fills in rows with distinct keys, a hundred a transaction. Returns the bytes of WAL that this took.
-pub(crate) fn fill(database: &Database, rows: u32) -> Result<f64, Failure> {
+/// Fills in rows, a hundred a transaction. Returns the bytes of WAL that this took.
+pub(crate) fn fill(database: &Database, rows: u32, keys: Keys) -> Result<f64, Failure> {
     let before = database.end_of_wal()?;
     let progress = Progress::new("filling in rows", rows);
     let mut done = 0;
     while done < rows {
         let until = rows.min(done + ROWS_PER_STATEMENT);
-        let insert = Payload::Large.rows("low", "least(low + step - 1, high)");
+        let insert = Payload::Large.rows(keys, "low", "least(low + step - 1, high)");
         let statement = format!(
             "DO $$ DECLARE step CONSTANT int := {ROWS_PER_TRANSACTION}; high CONSTANT int := {until};
              BEGIN
@@ -100,7 +120,7 @@ pub(crate) fn fill(database: &Database, rows: u32) -> Result<f64, Failure> {
 
 /// Fills in rows as one transaction.
 pub(crate) fn fill_at_once(database: &Database, rows: u32, payload: Payload) -> Result<(), Failure> {
-    database.execute("take the rows", &payload.rows("1", &rows.to_string()))
+    database.execute("take the rows", &payload.rows(Keys::Distinct, "1", &rows.to_string()))
 }
 
 #[cfg(test)]

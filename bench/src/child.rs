@@ -1,7 +1,7 @@
 //! A program under measurement. Dropped, it is killed.
 
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -81,11 +81,24 @@ impl Child {
 
     /// Asks it to stop, and waits until it has done so well.
     pub(crate) fn stop(mut self, limit: Duration, interrupt: &Interrupt) -> Result<(), Failure> {
+        self.terminate();
+        self.wait(limit, interrupt)
+    }
+
+    /// Like [`Child::stop`], for programs that tell how they were ended rather than whether all is well.
+    pub(crate) fn stop_anyhow(mut self, limit: Duration, interrupt: &Interrupt) -> Result<(), Failure> {
+        self.terminate();
+        match self.wait(limit, interrupt) {
+            Err(Failure::Ended { status, .. }) if is_of_sigterm(status) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn terminate(&self) {
         if let Ok(pid) = i32::try_from(self.pid()) {
             // It may have ended meanwhile; the wait tells.
             let _ = signal::kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
-        self.wait(limit, interrupt)
     }
 
     /// The error for a program that ended.
@@ -111,6 +124,12 @@ impl Child {
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
+}
+
+/// Ended by the signal, or by itself with the status that shells give to that.
+fn is_of_sigterm(status: ExitStatus) -> bool {
+    const SIGTERM: i32 = Signal::SIGTERM as i32;
+    status.signal() == Some(SIGTERM) || status.code() == Some(128 + SIGTERM)
 }
 
 impl Drop for Child {

@@ -51,11 +51,12 @@ pub(crate) enum Failure {
         limit_s: u64,
         tail: String,
     },
-    /// The relay is wrong, not slow.
+    /// A carrier is wrong, not slow.
     #[error(
-        "the topic holds {found} new records where {expected} rows were committed: a bug of the relay, please report it"
+        "the topic holds {found} new records where {expected} rows were committed: {carrier} lost some, or published \
+         some more than once; if it is the relay, please report it"
     )]
-    Count { expected: i64, found: i64 },
+    Count { carrier: String, expected: i64, found: i64 },
     /// A record is missing, or there twice, or was never written.
     #[error(
         "of {expected} rows that were committed {missing} are not in the topic and {repeated} are there more than once; \
@@ -74,6 +75,15 @@ pub(crate) enum Failure {
     /// A thread of this program.
     #[error("the {0} panicked: a bug of this program, please report it")]
     Panicked(&'static str),
+    /// Two carriers did not publish the same.
+    #[error("what was published is not the same: {0}; the numbers above compare different work")]
+    Different(String),
+    /// The end of a topic was not reached.
+    #[error("the records of {topic} could not be read to the end: {reason}")]
+    Reading { topic: String, reason: String },
+    /// The command line of a program under measurement.
+    #[error("`{command}` cannot be run: {reason}")]
+    CommandLine { command: String, reason: String },
     /// The servers' encrypted doors.
     #[error("the servers cannot be reached over TLS: {0}")]
     Tls(String),

@@ -76,8 +76,7 @@ impl Installation {
             interrupt,
         )?;
         let topic = format!("outbox.event.{AGGREGATE_TYPE}");
-        stack.kafka.create_topic(&topic, PARTITIONS, &[])?;
-        let topic = Topic::watch(stack.kafka.bootstrap_servers(), &topic, PARTITIONS, interrupt)?;
+        let topic = make_topic(&stack, &topic, interrupt)?;
         Ok(Installation {
             relay,
             topic,
@@ -99,10 +98,20 @@ impl Installation {
         }
     }
 
+    /// Makes a topic beside the relay's, with as many partitions.
+    pub(crate) fn make_topic(&self, name: &str, interrupt: &Interrupt) -> Result<Topic, Failure> {
+        make_topic(&self.stack, name, interrupt)
+    }
+
     /// For logs and other files that go away at the end.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+fn make_topic(stack: &Stack, name: &str, interrupt: &Interrupt) -> Result<Topic, Failure> {
+    stack.kafka.create_topic(name, PARTITIONS, &[])?;
+    Topic::watch(stack.kafka.bootstrap_servers(), name, PARTITIONS, interrupt)
 }
 
 /// PostgreSQL learns to speak TLS beside plain text; Kafka has a door for it.

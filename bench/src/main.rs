@@ -5,8 +5,11 @@
 
 mod backlog;
 mod capacity;
+mod carrier;
 mod child;
+mod compare;
 mod database;
+mod drain;
 mod failure;
 mod installation;
 mod interrupt;
@@ -40,6 +43,8 @@ struct CommandLine {
 enum Command {
     /// Minutes: a backlog against `pg_recvlogical`, one large transaction, and the time to the first record
     Smoke(smoke::Options),
+    /// Half an hour: the same work through Debezium Server, and through any other relay, in turn
+    Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),
     /// At once: what a stated load needs, from what was measured
@@ -52,6 +57,7 @@ fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = Interrupt::watch().and_then(|interrupt| match command_line.command {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
+        Command::Compare(options) => compare::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),

@@ -14,6 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A topic that is watched from outside.
 pub(crate) struct Topic {
+    name: String,
     bootstrap_servers: String,
     consumer: BaseConsumer,
     question: TopicPartitionList,
@@ -37,6 +38,7 @@ impl Topic {
             question.add_partition_offset(name, partition, Offset::End)?;
         }
         let topic = Topic {
+            name: name.to_owned(),
             bootstrap_servers: bootstrap_servers.to_owned(),
             consumer,
             question,
@@ -49,6 +51,10 @@ impl Topic {
             interrupt.pass(ASK_AGAIN)?;
         }
         Ok(topic)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// How many records the topic has taken, over all of its partitions.

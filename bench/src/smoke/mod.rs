@@ -4,7 +4,6 @@
 //! 2. One large transaction, drained by the relay.
 //! 3. A single row that waits, and how long the relay takes from its start to the record.
 
-mod drain;
 mod kept;
 mod report;
 mod start;
@@ -13,14 +12,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::backlog::{self, Payload};
+use crate::backlog::{self, Keys, Payload};
+use crate::carrier::OverTls;
+use crate::drain::{self, Backlog, Client, Drain};
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
 use crate::results::Circumstances;
 use crate::{machine, progress};
-use drain::{Backlog, Client};
 use report::{Backlogged, Pair, Report};
 
 pub(crate) use kept::Kept;
@@ -74,15 +74,21 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
 fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Backlogged, Failure> {
     let database = &installation.database;
     installation.relay.command(&["slot", "create"], interrupt)?;
-    let wal_bytes = backlog::fill(database, options.rows)?;
+    let wal_bytes = backlog::fill(database, options.rows, Keys::Distinct)?;
     let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
+    let over_tls = OverTls {
+        relay: &installation.relay,
+        settings: &installation.tls_settings,
+    };
+    let relay = Client::Carrier(&installation.relay, &installation.topic);
+    let over_tls = Client::Carrier(&over_tls, &installation.topic);
     // A broker that has just started spends more on compiling its own code than on records; it takes it a million
     // records and more to be done with that.
     for warm_up in 1..=options.warm_ups {
         progress::step(&format!("warm-up {warm_up} of {}", options.warm_ups));
-        drain::drain(installation, &backlog, Client::Relay, interrupt)?;
+        drain::drain(installation, &backlog, relay, interrupt)?;
         if options.tls {
-            drain::drain(installation, &backlog, Client::RelayOverTls, interrupt)?;
+            drain::drain(installation, &backlog, over_tls, interrupt)?;
         }
     }
     let mut pairs = Vec::new();
@@ -91,8 +97,8 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
             progress::step(&format!("{repetition} of {}: {client} drains", options.repetitions));
             drain::drain(installation, &backlog, client, interrupt)
         };
-        let (recvlogical, relay) = (drained_by(Client::Recvlogical)?, drained_by(Client::Relay)?);
-        let relay_over_tls = options.tls.then(|| drained_by(Client::RelayOverTls)).transpose()?;
+        let (recvlogical, relay) = (drained_by(Client::Recvlogical)?, drained_by(relay)?);
+        let relay_over_tls = options.tls.then(|| drained_by(over_tls)).transpose()?;
         pairs.push(Pair {
             recvlogical,
             relay,
@@ -107,13 +113,14 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
     })
 }
 
-fn drain_large(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<drain::Drain, Failure> {
+fn drain_large(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Drain, Failure> {
     let database = &installation.database;
     database.create_slot(LARGE_SLOT)?;
     progress::step(&format!("a transaction of {} rows", options.large_rows));
     backlog::fill_at_once(database, options.large_rows, Payload::Small)?;
     let backlog = Backlog::up_to_now(LARGE_SLOT, options.large_rows, database)?;
-    let drained = drain::drain(installation, &backlog, Client::Relay, interrupt)?;
+    let relay = Client::Carrier(&installation.relay, &installation.topic);
+    let drained = drain::drain(installation, &backlog, relay, interrupt)?;
     database.drop_slot(LARGE_SLOT)?;
     Ok(drained)
 }

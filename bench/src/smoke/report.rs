@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::drain::{Cost, Drain};
+use crate::drain::{Drain, Table};
 use crate::failure::Failure;
 use crate::median::median;
 use crate::results::Circumstances;
@@ -71,30 +71,27 @@ impl Report {
 
     /// A Markdown table with a line for each drain.
     pub(super) fn table(&self) -> String {
-        let mut table = String::from(
-            "| drained by | rows | rows/s | s | CPU µs a row: client | walsender | broker | peak MiB: client | \
-             walsender | broker | attached after ms | first record after ms | load |\n\
-             | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
-        );
+        let mut table = Table::new();
         for pair in &self.backlog {
-            line(&mut table, "pg_recvlogical", &pair.recvlogical);
-            line(&mut table, "relay", &pair.relay);
+            table.line("pg_recvlogical", &pair.recvlogical);
+            table.line("relay", &pair.relay);
             if let Some(over_tls) = &pair.relay_over_tls {
-                line(&mut table, "relay, TLS", over_tls);
+                table.line("relay, TLS", over_tls);
             }
         }
-        line(&mut table, "relay, one transaction", &self.large_transaction);
+        table.line("relay, one transaction", &self.large_transaction);
+        let mut text = table.to_string();
         let starts: Vec<String> = self.starts_ms.iter().map(|start| format!("{start:.0}")).collect();
-        let _ = write!(table, "\nStart to first record, ms: {}\n", starts.join(", "));
+        let _ = write!(text, "\nStart to first record, ms: {}\n", starts.join(", "));
         if let Some(wal_bytes) = self.wal_bytes_per_event {
-            let _ = writeln!(table, "WAL of a row of the backlog: {wal_bytes:.0} bytes");
+            let _ = writeln!(text, "WAL of a row of the backlog: {wal_bytes:.0} bytes");
         }
         let _ = writeln!(
-            table,
+            text,
             "Load average: {:.2} before, {:.2} after",
             self.circumstances.load_before, self.circumstances.load_after
         );
-        table
+        text
     }
 
     /// Writes the results to a file of their own and says where.
@@ -141,33 +138,4 @@ fn tls_ratio(pairs: &[Pair]) -> Option<f64> {
     let ratio = |pair: &Pair| Some(pair.relay_over_tls.as_ref()?.rows_per_s() / pair.relay.rows_per_s());
     let ratios: Vec<f64> = pairs.iter().filter_map(ratio).collect();
     (!ratios.is_empty()).then(|| median(ratios))
-}
-
-fn line(table: &mut String, name: &str, drain: &Drain) {
-    let Drain {
-        client,
-        walsender,
-        broker,
-        ..
-    } = drain;
-    let cpu = |cost: &Cost| format!("{:.2}", cost.cpu_us_per_row);
-    let peak = |cost: &Cost| format!("{:.1}", cost.peak_rss_mib);
-    let _ = writeln!(
-        table,
-        "| {name} | {} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} | {:.0} | {} | {:.2} |",
-        drain.rows,
-        drain.rows_per_s(),
-        drain.drain_s,
-        cpu(client),
-        cpu(walsender),
-        cpu(broker),
-        peak(client),
-        peak(walsender),
-        peak(broker),
-        drain.attach_s * 1e3,
-        drain
-            .first_record_s
-            .map_or(String::new(), |first| format!("{:.0}", first * 1e3)),
-        drain.load,
-    );
 }

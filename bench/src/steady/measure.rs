@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::backlog_growth;
-use super::carrier::Carrier;
 use super::commit_to_ack::Buckets;
 use super::journal::{Journal, Latencies, Punctuality};
 use super::latency::Latency;
 use super::load::Load;
 use super::reader::Reader;
 use super::writer::Writer;
+use crate::carrier::Carrier;
 use crate::child::Child;
 use crate::failure::Failure;
 use crate::installation::Installation;

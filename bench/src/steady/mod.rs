@@ -4,7 +4,6 @@
 //! the writer is late counts as latency from the intended time, and is said.
 
 mod backlog_growth;
-pub(crate) mod carrier;
 mod commit_to_ack;
 mod journal;
 mod latency;

@@ -12,7 +12,7 @@ use outbox_relay_tests::stack::PostgresFacts;
 use tokio_postgres::Statement;
 
 use super::load::Load;
-use crate::backlog::Payload;
+use crate::backlog::{Keys, Payload};
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::installation::DATABASE;
@@ -120,7 +120,7 @@ impl Session {
         let synchronous = if load.synchronous_commit { "on" } else { "off" };
         database.execute("take a setting", &format!("SET synchronous_commit = {synchronous}"))?;
         let row_bytes = load.row_bytes;
-        let sql = Payload::OfRow { row_bytes }.rows("$1::int4", "$2::int4");
+        let sql = Payload::OfRow { row_bytes }.rows(Keys::Distinct, "$1::int4", "$2::int4");
         let insert = database.prepare("prepare the insert", &sql)?;
         Ok(Session { database, insert })
     }

@@ -1,9 +1,10 @@
 //! What the stack needs from this machine, and whether it is there.
 
 use super::StackError;
+use super::java::java;
 use super::layout::Layout;
 use super::packages::{
-    PostgresVersion, find, java, kafka_jars, kafka_version, pgbouncer, postgres_bin_dir, postgres_package,
+    PostgresVersion, find, kafka_jars, kafka_version, pgbouncer, postgres_bin_dir, postgres_package,
 };
 
 /// One thing the stack needs.

@@ -10,10 +10,11 @@ use nix::sys::signal::Signal;
 
 use super::StackError;
 use super::claim::Claim;
+use super::java::java;
 use super::kafka_doors::KafkaDoors;
 use super::kafka_properties::{NodeAddress, detour, properties};
 use super::layout::{Layout, make_dir};
-use super::packages::{java, kafka_jars, kafka_version};
+use super::packages::{kafka_jars, kafka_version};
 use super::ports::{free_port, is_open};
 use super::process::{ServerProcess, tail};
 use super::state::KafkaFacts;

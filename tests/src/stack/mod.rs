@@ -7,10 +7,12 @@
 //! Nothing outlives its owner unseen: a server is stopped when its value is dropped, and what a killed process leaves
 //! behind is stopped by the next one that takes the same name or runs the program `stack`.
 
+mod archive;
 mod claim;
 mod data_copy;
 mod doctor;
 mod error;
+mod java;
 mod kafka;
 mod kafka_doors;
 mod kafka_properties;
@@ -27,9 +29,11 @@ mod standby;
 mod state;
 mod topics;
 
+pub use archive::Archive;
 pub use data_copy::DataCopy;
 pub use doctor::{Finding, examine, fetch};
 pub use error::StackError;
+pub use java::java_of_at_least;
 pub use kafka::{Kafka, KafkaOptions};
 pub use kafka_doors::{KafkaDoors, PLAIN_PASSWORD, PLAIN_USER};
 pub use layout::Layout;

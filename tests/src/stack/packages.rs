@@ -29,7 +29,7 @@ const POSTGRES_PACKAGES: [(u32, &str); 5] = [
     (18, "18.6.0"),
 ];
 
-const APT: &str = "install it with deploy/local/setup.sh (as root), or";
+pub(super) const APT: &str = "install it with deploy/local/setup.sh (as root), or";
 
 /// Which `PostgreSQL` to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,35 +139,6 @@ pub(crate) fn kafka_jars(layout: &Layout, version: &str) -> Result<PathBuf, Stac
         )
     })?;
     Ok(place.join("jars"))
-}
-
-/// The `java` program, of `JAVA_HOME` or of the search path.
-///
-/// # Errors
-///
-/// [`StackError::Missing`] when there is none, or when it is older than 17, which is what Kafka 4 needs.
-pub(crate) fn java() -> Result<PathBuf, StackError> {
-    let remedy = || format!("{APT} `apt-get install openjdk-17-jre-headless`");
-    let home = env::var_os("JAVA_HOME")
-        .map(|home| Path::new(&home).join("bin/java"))
-        .filter(|java| is_program(java));
-    let java = home
-        .or_else(|| find("java"))
-        .ok_or_else(|| StackError::missing("Java 17", remedy()))?;
-    match java_major(&java) {
-        Some(major) if major >= 17 => Ok(java),
-        Some(major) => {
-            let what = format!("Java 17 ({} is version {major})", java.display());
-            Err(StackError::missing(
-                what,
-                format!("{}; then set JAVA_HOME to it", remedy()),
-            ))
-        }
-        None => Err(StackError::missing(
-            format!("Java 17 ({} does not run)", java.display()),
-            remedy(),
-        )),
-    }
 }
 
 /// The `pgbouncer` program. Debian keeps it off the search path of ordinary users.
@@ -289,7 +260,7 @@ fn downloaded_postgres(layout: &Layout, major: u32) -> Result<PathBuf, StackErro
 }
 
 /// Fills `place` unless it is there: `fill` writes into a folder beside it, which is renamed at the end.
-fn download(
+pub(super) fn download(
     place: &Path,
     is_current: impl Fn(&Path) -> bool,
     fill: impl FnOnce(&Path) -> Result<(), StackError>,
@@ -316,7 +287,7 @@ fn download(
     fs::rename(&partial, place).map_err(StackError::file("rename", &partial))
 }
 
-fn run(command: &mut Command, remedy: &'static str) -> Result<(), StackError> {
+pub(super) fn run(command: &mut Command, remedy: &'static str) -> Result<(), StackError> {
     let program = Path::new(command.get_program()).to_owned();
     let output = command
         .stdin(Stdio::null())
@@ -336,7 +307,7 @@ fn run(command: &mut Command, remedy: &'static str) -> Result<(), StackError> {
     })
 }
 
-fn only_file(folder: &Path, extension: &str) -> Result<PathBuf, StackError> {
+pub(super) fn only_file(folder: &Path, extension: &str) -> Result<PathBuf, StackError> {
     let entries = fs::read_dir(folder).map_err(StackError::file("read", folder))?;
     let mut paths = entries.flatten().map(|entry| entry.path());
     paths
@@ -349,23 +320,8 @@ fn only_file(folder: &Path, extension: &str) -> Result<PathBuf, StackError> {
         })
 }
 
-fn is_program(path: &Path) -> bool {
+pub(super) fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-fn java_major(java: &Path) -> Option<u32> {
-    let output = Command::new(java).arg("-version").output().ok()?;
-    parse_java_major(&String::from_utf8_lossy(&output.stderr))
-}
-
-/// The major version in `openjdk version "17.0.15" 2025-04-15` or `java version "1.8.0_402"`.
-fn parse_java_major(text: &str) -> Option<u32> {
-    let version = text.split('"').nth(1)?;
-    let mut numbers = version.split(['.', '-', '_', '+']).map(str::parse);
-    match numbers.next()? {
-        Ok(1) => numbers.next()?.ok(),
-        first => first.ok(),
-    }
 }
 
 #[cfg(test)]
@@ -405,14 +361,6 @@ mod tests {
             let message = wrong.parse::<PostgresVersion>().map_err(|error| error.to_string());
             assert!(message.is_err_and(|message| message.contains(wrong) && message.contains("14, 15")));
         }
-    }
-
-    #[test]
-    fn old_and_new_java_version_texts_are_read() {
-        assert_eq!(parse_java_major("openjdk version \"17.0.15\" 2025-04-15"), Some(17));
-        assert_eq!(parse_java_major("openjdk version \"25-ea\" 2025-09-16"), Some(25));
-        assert_eq!(parse_java_major("java version \"1.8.0_402\""), Some(8));
-        assert_eq!(parse_java_major("Segmentation fault"), None);
     }
 
     #[test]

@@ -39,3 +39,24 @@ impl Carrier for Relay {
         Some(Relay::admin_port(self))
     }
 }
+
+/// The relay with both of its connections encrypted and verified.
+pub(crate) struct OverTls<'i> {
+    pub(crate) relay: &'i Relay,
+    /// What leads it to the encrypted doors of both servers.
+    pub(crate) settings: &'i [String],
+}
+
+impl Carrier for OverTls<'_> {
+    fn name(&self) -> &'static str {
+        "the relay over TLS"
+    }
+
+    fn start(&self, slot: &str) -> Result<Child, Failure> {
+        self.relay.run(slot, self.settings)
+    }
+
+    fn stop(&self, running: Child, interrupt: &Interrupt) -> Result<(), Failure> {
+        Relay::stop(running, interrupt)
+    }
+}

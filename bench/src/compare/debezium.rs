@@ -1,0 +1,131 @@
+//! Debezium Server with its Event Router: from a slot of the benchmark to a topic of its own.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::distribution::Distribution;
+use super::placeholders::{self, Values};
+use crate::backlog::AGGREGATE_TYPE;
+use crate::carrier::Carrier;
+use crate::child::Child;
+use crate::failure::Failure;
+use crate::interrupt::Interrupt;
+
+/// Every setting with its reason.
+const PROPERTIES: &str = include_str!("../../debezium/application.properties");
+const JVM_OPTIONS: &str = include_str!("../../debezium/jvm.options");
+const MAIN_CLASS: &str = "io.debezium.server.Main";
+const TOPIC_PREFIX: &str = "debezium.event.";
+/// It waits for its own threads first.
+const STOP_LIMIT: Duration = Duration::from_mins(1);
+
+/// How to start it.
+#[derive(Debug)]
+pub(super) struct Debezium {
+    distribution: Distribution,
+    folder: PathBuf,
+    values: Vec<(&'static str, String)>,
+    starts: Cell<u32>,
+}
+
+impl Debezium {
+    /// `values` lead to both servers; files go below `folder`.
+    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values) -> Debezium {
+        Debezium {
+            distribution,
+            folder: folder.join("debezium"),
+            values: values.to_vec(),
+            starts: Cell::new(0),
+        }
+    }
+
+    /// Where the router sends the rows.
+    pub(super) fn topic() -> String {
+        format!("{TOPIC_PREFIX}{AGGREGATE_TYPE}")
+    }
+
+    /// A folder for one start. Offsets of an earlier one would count more than the slot's position.
+    fn prepare(&self, slot: &str) -> Result<PathBuf, Failure> {
+        let start = self.starts.get() + 1;
+        self.starts.set(start);
+        let folder = self.folder.join(start.to_string());
+        let config = folder.join("config");
+        fs::create_dir_all(&config).map_err(Failure::file("make", &config))?;
+        write(&config.join("application.properties"), &properties(&self.values, slot)?)?;
+        write(&folder.join("jvm.options"), JVM_OPTIONS)?;
+        Ok(folder)
+    }
+}
+
+impl Carrier for Debezium {
+    fn name(&self) -> &'static str {
+        "Debezium Server"
+    }
+
+    /// What its `run.sh` executes, from a folder of our own.
+    fn start(&self, slot: &str) -> Result<Child, Failure> {
+        let folder = self.prepare(slot)?;
+        let mut command = Command::new(&self.distribution.java);
+        command
+            .arg("@jvm.options")
+            .arg("-cp")
+            .arg(self.distribution.class_path())
+            .arg(MAIN_CLASS);
+        command.current_dir(&folder);
+        Child::spawn(command, self.name(), &folder.join("debezium.log"))
+    }
+
+    /// A Java that was asked to end says so with its status.
+    fn stop(&self, running: Child, interrupt: &Interrupt) -> Result<(), Failure> {
+        running.stop_anyhow(STOP_LIMIT, interrupt)
+    }
+}
+
+fn properties(values: &Values, slot: &str) -> Result<String, Failure> {
+    let own = [("slot", slot.to_owned()), ("topic_prefix", TOPIC_PREFIX.to_owned())];
+    let values: Vec<(&'static str, String)> = values.iter().cloned().chain(own).collect();
+    placeholders::fill(PROPERTIES, &values).map_err(|name| {
+        let reason = format!("{{{name}}} stands for nothing");
+        Failure::content(Path::new("bench/debezium/application.properties"), &reason)
+    })
+}
+
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(file, text).map_err(Failure::file("write", file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::connection;
+
+    #[test]
+    fn every_setting_has_its_reason_above_it() {
+        for text in [PROPERTIES, JVM_OPTIONS] {
+            let mut reason = "";
+            for line in text.lines() {
+                assert!(
+                    line.is_empty() || line.starts_with('#') || !reason.is_empty(),
+                    "no reason for {line}"
+                );
+                // One reason may hold for several lines that follow each other.
+                reason = if line.is_empty() || line.starts_with('#') {
+                    line
+                } else {
+                    reason
+                };
+            }
+        }
+    }
+
+    #[test]
+    fn the_settings_are_filled_in_and_the_routers_own_variable_stays() {
+        let text = properties(&connection::example(), "a_slot").expect("settings");
+        assert!(text.contains("debezium.source.slot.name=a_slot\n"));
+        assert!(text.contains("replacement=debezium.event.$${routedByValue}\n"));
+        assert!(text.contains("bootstrap.servers=127.0.0.1:9092\n"));
+    }
+}

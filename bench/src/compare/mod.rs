@@ -1,0 +1,139 @@
+//! `compare`: the same work through the relay, through Debezium Server, and through any other relay, in turn.
+//!
+//! 1. A backlog, drained by each of them from an equal slot into a topic of its own, again and again.
+//! 2. Everything in those topics, compared: carriers that publish something else are not compared by their speed.
+
+mod connection;
+mod debezium;
+mod distribution;
+mod other;
+mod peer;
+mod placeholders;
+mod published;
+mod report;
+mod same_records;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::backlog::{self, Keys};
+use crate::drain::{self, Backlog, Client};
+use crate::failure::Failure;
+use crate::installation::Installation;
+use crate::interrupt::Interrupt;
+use crate::relay::{self, SLOT};
+use crate::{machine, progress};
+use distribution::Distribution;
+use peer::Peer;
+use published::Reader;
+use report::{Report, Turn};
+use same_records::Comparison;
+
+/// So that some hundred rows have one key, and the order among them can be compared.
+const AGGREGATES: u32 = 1_000;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Rows of the backlog, 100 a transaction, about 600 bytes each on the wire
+    #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
+    rows: u32,
+    /// How often the backlog is drained by each
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
+    repetitions: u32,
+    /// How often each drains the backlog before anything counts: for the broker
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
+    warm_ups: u32,
+    /// Compares with another relay too: a command line with {host} {port} {user} {password} {database} {slot}
+    /// {publication} {bootstrap_servers} {topic} in it, which runs until it is stopped
+    #[arg(long, value_name = "COMMAND")]
+    other: Option<String>,
+    /// Leaves Debezium Server out, which is 780 MB to download and needs Java 21
+    #[arg(long, requires = "other")]
+    without_debezium: bool,
+    /// The relay to measure, instead of this workspace's release build
+    #[arg(long, value_name = "FILE")]
+    relay: Option<PathBuf>,
+    /// Sets a key of the relay's configuration, for experiments; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
+pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
+    let distribution = (!options.without_debezium).then(Distribution::find).transpose()?;
+    let program = relay::program(options.relay.as_deref())?;
+    let load_before = machine::load();
+    let installation = Installation::start(program, &options.set, interrupt)?;
+    let peers = peer::all(distribution, options.other.as_deref(), &installation)?;
+    let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
+    let differences = differences(&installation, &peers, interrupt)?;
+    let report = Report::new(&options.set, load_before, turns, &peers, differences);
+    drop(peers);
+    drop(installation);
+    println!("{}", report.table());
+    println!("kept in {}\n", report.keep()?.display());
+    print!("{}", report.numbers());
+    report.expect_same_records()
+}
+
+fn drain_in_turn(
+    installation: &Installation,
+    peers: &[Peer],
+    options: &Options,
+    interrupt: &Interrupt,
+) -> Result<Vec<Turn>, Failure> {
+    let database = &installation.database;
+    installation.relay.command(&["slot", "create"], interrupt)?;
+    let aggregates = AGGREGATES.min(options.rows);
+    backlog::fill(database, options.rows, Keys::Repeated { aggregates })?;
+    let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
+    let turn = |which: &str, number: u32, of: u32| {
+        let drained_by = |client: Client<'_>| {
+            progress::step(&format!("{which}{number} of {of}: {client} drains"));
+            drain::drain(installation, &backlog, client, interrupt)
+        };
+        let relay = drained_by(Client::Carrier(&installation.relay, &installation.topic))?;
+        let of_peers = peers
+            .iter()
+            .map(|peer| drained_by(Client::Carrier(peer.carrier.as_ref(), &peer.topic)));
+        let peers = of_peers.collect::<Result<_, Failure>>()?;
+        Ok::<Turn, Failure>(Turn { relay, peers })
+    };
+    // All of them, so that each topic has the backlog as often.
+    for warm_up in 1..=options.warm_ups {
+        turn("warm-up ", warm_up, options.warm_ups)?;
+    }
+    let turns = (1..=options.repetitions).map(|repetition| turn("", repetition, options.repetitions));
+    let turns = turns.collect::<Result<_, Failure>>()?;
+    database.drop_slot(SLOT)?;
+    Ok(turns)
+}
+
+/// For each peer, what was published otherwise than by the relay, or how much was the same.
+fn differences(
+    installation: &Installation,
+    peers: &[Peer],
+    interrupt: &Interrupt,
+) -> Result<Vec<Result<String, String>>, Failure> {
+    let reader = Reader::new(installation.stack.kafka.bootstrap_servers(), interrupt)?;
+    let relay_topic = installation.topic.name();
+    progress::step(&format!("reading {relay_topic}"));
+    let by_relay = reader.published(relay_topic)?;
+    let compared = peers.iter().map(|peer| {
+        let topic = peer.topic.name();
+        progress::step(&format!("reading {topic}"));
+        let by_peer = reader.published(topic)?;
+        let same = format!(
+            "the same {} records by both, {} distinct ones, of {} keys, in one order for each key",
+            by_relay.records(),
+            by_relay.distinct_records(),
+            by_relay.keys()
+        );
+        Ok(match Comparison::of(&by_relay, &by_peer) {
+            None => Ok(same),
+            Some(comparison) => Err(reader.first_difference(&comparison, [relay_topic, topic])?),
+        })
+    });
+    compared.collect()
+}

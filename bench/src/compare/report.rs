@@ -1,0 +1,215 @@
+//! The results: a table for people, a file for comparisons, and the numbers that are looked for.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::peer::Peer;
+use crate::drain::{Drain, Table};
+use crate::failure::Failure;
+use crate::machine::{self, Machine};
+use crate::median::median;
+use crate::results;
+
+/// The same backlog drained by all, one after the other.
+#[derive(Debug, Serialize)]
+pub(super) struct Turn {
+    pub(super) relay: Drain,
+    /// In the order of the peers.
+    pub(super) peers: Vec<Drain>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    finished_unix_s: u64,
+    machine: Machine,
+    relay_overrides: Vec<String>,
+    load_before: f64,
+    load_after: f64,
+    drains: Vec<Turn>,
+    compared: Vec<Compared>,
+}
+
+/// The relay and one peer.
+#[derive(Debug, Serialize)]
+struct Compared {
+    label: &'static str,
+    version: String,
+    name: String,
+    drain: DrainNumbers,
+    /// How much was published alike, or the first difference.
+    records: Result<String, String>,
+}
+
+/// Medians over the pairs. A ratio is the relay's figure over the peer's.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct DrainNumbers {
+    events_per_s: f64,
+    drain_ratio: f64,
+    cpu_us_per_event: f64,
+    cpu_ratio: f64,
+    rss_mib: f64,
+    rss_ratio: f64,
+    start_ms: f64,
+    relay_start_ms: f64,
+}
+
+impl Report {
+    pub(super) fn new(
+        overrides: &[String],
+        load_before: f64,
+        drains: Vec<Turn>,
+        peers: &[Peer],
+        records: Vec<Result<String, String>>,
+    ) -> Report {
+        let compared = peers.iter().zip(records).enumerate().map(|(index, (peer, records))| {
+            let pairs = drains
+                .iter()
+                .filter_map(|turn| Some((&turn.relay, turn.peers.get(index)?)));
+            Compared {
+                label: peer.label,
+                version: peer.version.clone(),
+                name: peer.carrier.name().to_owned(),
+                drain: DrainNumbers::of(&pairs.collect::<Vec<_>>()),
+                records,
+            }
+        });
+        Report {
+            finished_unix_s: results::now_unix_s(),
+            machine: Machine::this(),
+            relay_overrides: overrides.to_vec(),
+            load_before,
+            load_after: machine::load(),
+            compared: compared.collect(),
+            drains,
+        }
+    }
+
+    /// A Markdown table with a line for each drain, and what was published.
+    pub(super) fn table(&self) -> String {
+        let mut table = Table::new();
+        for turn in &self.drains {
+            table.line("the relay", &turn.relay);
+            for (compared, drain) in self.compared.iter().zip(&turn.peers) {
+                table.line(&compared.name, drain);
+            }
+        }
+        let mut text = table.to_string();
+        for compared in &self.compared {
+            let Compared { name, version, .. } = compared;
+            let _ = match &compared.records {
+                Ok(same) => write!(text, "\n{name} ({version}) and the relay: {same}\n"),
+                Err(different) => write!(text, "\n{name} ({version}) and the relay DIFFER: {different}\n"),
+            };
+        }
+        let _ = write!(
+            text,
+            "\nLoad average: {:.2} before, {:.2} after\n",
+            self.load_before, self.load_after
+        );
+        text
+    }
+
+    /// Writes the results to a file of their own and says where.
+    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
+        results::keep("compare", self.finished_unix_s, self)
+    }
+
+    /// One `name=value` a line.
+    pub(super) fn numbers(&self) -> String {
+        let lines = self.compared.iter().map(|compared| {
+            let (label, drain) = (compared.label, compared.drain);
+            format!(
+                "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.2}\n\
+                 {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.3}\n\
+                 {label}_rss_mib={:.1}\n{label}_rss_ratio={:.3}\n\
+                 {label}_start_ms={:.0}\n{label}_relay_start_ms={:.0}\n{label}_same_records={}\n",
+                drain.events_per_s,
+                drain.drain_ratio,
+                drain.cpu_us_per_event,
+                drain.cpu_ratio,
+                drain.rss_mib,
+                drain.rss_ratio,
+                drain.start_ms,
+                drain.relay_start_ms,
+                compared.records.is_ok(),
+            )
+        });
+        lines.collect()
+    }
+
+    /// Whoever published something else did other work: the run has failed, its numbers notwithstanding.
+    pub(super) fn expect_same_records(&self) -> Result<(), Failure> {
+        let different = |compared: &Compared| {
+            let difference = compared.records.as_ref().err()?;
+            Some(format!("{} and the relay: {difference}", compared.name))
+        };
+        let differences: Vec<String> = self.compared.iter().filter_map(different).collect();
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::Different(differences.join("; ")))
+    }
+}
+
+impl DrainNumbers {
+    fn of(pairs: &[(&Drain, &Drain)]) -> DrainNumbers {
+        let of_peer = |figure: fn(&Drain) -> f64| median(pairs.iter().map(|(_, peer)| figure(peer)));
+        let ratio = |figure: fn(&Drain) -> f64| median(pairs.iter().map(|(relay, peer)| figure(relay) / figure(peer)));
+        let cpu = |drain: &Drain| drain.client.cpu_us_per_row;
+        let rss = |drain: &Drain| drain.client.peak_rss_mib;
+        let start_ms = |drain: &Drain| drain.start_to_first_record_s().unwrap_or_default() * 1e3;
+        DrainNumbers {
+            events_per_s: of_peer(Drain::rows_per_s),
+            drain_ratio: ratio(Drain::rows_per_s),
+            cpu_us_per_event: of_peer(cpu),
+            cpu_ratio: ratio(cpu),
+            rss_mib: of_peer(rss),
+            rss_ratio: ratio(rss),
+            start_ms: of_peer(start_ms),
+            relay_start_ms: median(pairs.iter().map(|(relay, _)| start_ms(relay))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain::Cost;
+
+    fn drain(drain_s: f64, cpu_us_per_row: f64, peak_rss_mib: f64) -> Drain {
+        let client = Cost {
+            cpu_us_per_row,
+            peak_rss_mib,
+        };
+        Drain {
+            rows: 100_000,
+            attach_s: 2.0,
+            first_record_s: Some(0.5),
+            drain_s,
+            start_cpu_s: 1.0,
+            client,
+            walsender: Cost::default(),
+            broker: Cost::default(),
+            load: 0.0,
+        }
+    }
+
+    #[test]
+    fn ratios_are_medians_of_the_pairs_and_the_relays_over_the_peers() {
+        let pairs = [
+            (drain(1.0, 5.0, 50.0), drain(4.0, 50.0, 500.0)),
+            (drain(1.0, 5.0, 50.0), drain(8.0, 100.0, 1000.0)),
+            (drain(2.0, 5.0, 50.0), drain(6.0, 60.0, 800.0)),
+        ];
+        let pairs: Vec<(&Drain, &Drain)> = pairs.iter().map(|(relay, peer)| (relay, peer)).collect();
+        let numbers = DrainNumbers::of(&pairs);
+        let close = |value: f64, expected: f64| (value - expected).abs() < 1e-9;
+        assert!(close(numbers.drain_ratio, 4.0), "{numbers:?}");
+        assert!(close(numbers.cpu_ratio, 5.0 / 60.0), "{numbers:?}");
+        assert!(close(numbers.rss_ratio, 0.0625), "{numbers:?}");
+        assert!(close(numbers.start_ms, 2500.0), "{numbers:?}");
+    }
+}
