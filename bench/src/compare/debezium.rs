@@ -28,16 +28,18 @@ pub(super) struct Debezium {
     distribution: Distribution,
     folder: PathBuf,
     values: Vec<(&'static str, String)>,
+    overrides: Vec<String>,
     starts: Cell<u32>,
 }
 
 impl Debezium {
-    /// `values` lead to both servers; files go below `folder`.
-    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values) -> Debezium {
+    /// `values` lead to both servers; files go below `folder`; `overrides` are settings, for experiments.
+    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values, overrides: &[String]) -> Debezium {
         Debezium {
             distribution,
             folder: folder.join("debezium"),
             values: values.to_vec(),
+            overrides: overrides.to_vec(),
             starts: Cell::new(0),
         }
     }
@@ -54,7 +56,9 @@ impl Debezium {
         let folder = self.folder.join(start.to_string());
         let config = folder.join("config");
         fs::create_dir_all(&config).map_err(Failure::file("make", &config))?;
-        write(&config.join("application.properties"), &properties(&self.values, slot)?)?;
+        // The last one of two counts.
+        let settings = format!("{}\n{}\n", properties(&self.values, slot)?, self.overrides.join("\n"));
+        write(&config.join("application.properties"), &settings)?;
         write(&folder.join("jvm.options"), JVM_OPTIONS)?;
         Ok(folder)
     }

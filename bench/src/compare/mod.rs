@@ -44,9 +44,12 @@ pub(crate) struct Options {
     /// How often each drains the backlog before anything counts: for the broker
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
     warm_ups: u32,
-    /// Compares with another relay too: a command line with {host} {port} {user} {password} {database} {slot}
-    /// {publication} {bootstrap_servers} {topic} in it, which runs until it is stopped
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        help = "Compares with another relay too: a line for the shell that runs until it is stopped, with {host} {port} \
+                {user} {password} {database} {slot} {publication} {bootstrap_servers} {topic} in it where it needs them"
+    )]
     other: Option<String>,
     /// Leaves Debezium Server out, which is 780 MB to download and needs Java 21
     #[arg(long, requires = "other")]
@@ -57,6 +60,9 @@ pub(crate) struct Options {
     /// Sets a key of the relay's configuration, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Sets a property of Debezium Server, for experiments; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    debezium_set: Vec<String>,
 }
 
 /// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
@@ -65,10 +71,16 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let program = relay::program(options.relay.as_deref())?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.set, interrupt)?;
-    let peers = peer::all(distribution, options.other.as_deref(), &installation)?;
+    let peers = peer::all(distribution, options, &installation)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
-    let report = Report::new(&options.set, load_before, turns, &peers, differences);
+    let report = Report::new(
+        [&options.set, &options.debezium_set],
+        load_before,
+        turns,
+        &peers,
+        differences,
+    );
     drop(peers);
     drop(installation);
     println!("{}", report.table());

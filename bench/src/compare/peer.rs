@@ -1,5 +1,6 @@
 //! What the relay is compared with.
 
+use super::Options;
 use super::connection;
 use super::debezium::Debezium;
 use super::distribution::Distribution;
@@ -22,7 +23,7 @@ pub(super) struct Peer {
 /// Debezium Server and the other relay, as far as they were asked for, each with a topic.
 pub(super) fn all(
     distribution: Option<Distribution>,
-    other: Option<&str>,
+    options: &Options,
     installation: &Installation,
 ) -> Result<Vec<Peer>, Failure> {
     let values = connection::values(installation);
@@ -31,14 +32,19 @@ pub(super) fn all(
         peers.push(Peer {
             label: "debezium",
             version: distribution.version(),
-            carrier: Box::new(Debezium::new(distribution, installation.folder(), &values)),
+            carrier: Box::new(Debezium::new(
+                distribution,
+                installation.folder(),
+                &values,
+                &options.debezium_set,
+            )),
             topic: installation.make_topic(&Debezium::topic())?,
         });
     }
-    if let Some(command) = other {
+    if let Some(command) = &options.other {
         peers.push(Peer {
             label: "other",
-            version: command.to_owned(),
+            version: command.clone(),
             carrier: Box::new(Other::new(command, installation.folder(), &values)?),
             topic: installation.make_topic(&Other::topic())?,
         });

@@ -26,6 +26,7 @@ pub(super) struct Report {
     finished_unix_s: u64,
     machine: Machine,
     relay_overrides: Vec<String>,
+    debezium_overrides: Vec<String>,
     load_before: f64,
     load_after: f64,
     drains: Vec<Turn>,
@@ -58,7 +59,7 @@ struct DrainNumbers {
 
 impl Report {
     pub(super) fn new(
-        overrides: &[String],
+        [relay_overrides, debezium_overrides]: [&[String]; 2],
         load_before: f64,
         drains: Vec<Turn>,
         peers: &[Peer],
@@ -79,7 +80,8 @@ impl Report {
         Report {
             finished_unix_s: results::now_unix_s(),
             machine: Machine::this(),
-            relay_overrides: overrides.to_vec(),
+            relay_overrides: relay_overrides.to_vec(),
+            debezium_overrides: debezium_overrides.to_vec(),
             load_before,
             load_after: machine::load(),
             compared: compared.collect(),
