@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
+use crate::results::Circumstances;
 use crate::{machine, progress};
 use distribution::Distribution;
 use peer::Peer;
@@ -71,16 +72,11 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let program = relay::program(options.relay.as_deref())?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.set, interrupt)?;
-    let peers = peer::all(distribution, options, &installation)?;
+    let peers = peer::all(distribution, options, &installation, interrupt)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
-    let report = Report::new(
-        [&options.set, &options.debezium_set],
-        load_before,
-        turns,
-        &peers,
-        differences,
-    );
+    let circumstances = Circumstances::now(&options.set, load_before);
+    let report = Report::new(circumstances, &options.debezium_set, turns, &peers, differences);
     drop(peers);
     drop(installation);
     println!("{}", report.table());

@@ -8,6 +8,7 @@ use super::other::Other;
 use crate::carrier::Carrier;
 use crate::failure::Failure;
 use crate::installation::Installation;
+use crate::interrupt::Interrupt;
 use crate::topic::Topic;
 
 /// One of them.
@@ -25,6 +26,7 @@ pub(super) fn all(
     distribution: Option<Distribution>,
     options: &Options,
     installation: &Installation,
+    interrupt: &Interrupt,
 ) -> Result<Vec<Peer>, Failure> {
     let values = connection::values(installation);
     let mut peers = Vec::new();
@@ -38,7 +40,7 @@ pub(super) fn all(
                 &values,
                 &options.debezium_set,
             )),
-            topic: installation.make_topic(&Debezium::topic())?,
+            topic: installation.make_topic(&Debezium::topic(), interrupt)?,
         });
     }
     if let Some(command) = &options.other {
@@ -46,7 +48,7 @@ pub(super) fn all(
             label: "other",
             version: command.clone(),
             carrier: Box::new(Other::new(command, installation.folder(), &values)?),
-            topic: installation.make_topic(&Other::topic())?,
+            topic: installation.make_topic(&Other::topic(), interrupt)?,
         });
     }
     Ok(peers)

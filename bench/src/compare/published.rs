@@ -36,12 +36,7 @@ impl<'i> Reader<'i> {
                 if found.is_none()
                     && let Some(difference) = comparison.about(content(&record))
                 {
-                    found = Some(format!(
-                        "{} is {difference} ({} and {})",
-                        shown(&record),
-                        topics[0],
-                        topics[1]
-                    ));
+                    found = Some(format!("{} {}", shown(&record), difference.in_words(topics)));
                 }
             })?;
             if let Some(found) = found {

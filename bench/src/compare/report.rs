@@ -8,9 +8,8 @@ use serde::Serialize;
 use super::peer::Peer;
 use crate::drain::{Drain, Table};
 use crate::failure::Failure;
-use crate::machine::{self, Machine};
 use crate::median::median;
-use crate::results;
+use crate::results::Circumstances;
 
 /// The same backlog drained by all, one after the other.
 #[derive(Debug, Serialize)]
@@ -23,12 +22,9 @@ pub(super) struct Turn {
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    finished_unix_s: u64,
-    machine: Machine,
-    relay_overrides: Vec<String>,
+    #[serde(flatten)]
+    circumstances: Circumstances,
     debezium_overrides: Vec<String>,
-    load_before: f64,
-    load_after: f64,
     drains: Vec<Turn>,
     compared: Vec<Compared>,
 }
@@ -59,8 +55,8 @@ struct DrainNumbers {
 
 impl Report {
     pub(super) fn new(
-        [relay_overrides, debezium_overrides]: [&[String]; 2],
-        load_before: f64,
+        circumstances: Circumstances,
+        debezium_overrides: &[String],
         drains: Vec<Turn>,
         peers: &[Peer],
         records: Vec<Result<String, String>>,
@@ -78,12 +74,8 @@ impl Report {
             }
         });
         Report {
-            finished_unix_s: results::now_unix_s(),
-            machine: Machine::this(),
-            relay_overrides: relay_overrides.to_vec(),
+            circumstances,
             debezium_overrides: debezium_overrides.to_vec(),
-            load_before,
-            load_after: machine::load(),
             compared: compared.collect(),
             drains,
         }
@@ -109,14 +101,14 @@ impl Report {
         let _ = write!(
             text,
             "\nLoad average: {:.2} before, {:.2} after\n",
-            self.load_before, self.load_after
+            self.circumstances.load_before, self.circumstances.load_after
         );
         text
     }
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        results::keep("compare", self.finished_unix_s, self)
+        self.circumstances.keep("compare", self)
     }
 
     /// One `name=value` a line.

@@ -4,7 +4,6 @@
 //! and not how often they were published.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -94,13 +93,17 @@ impl<'p> Comparison<'p> {
     }
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Difference {
+    /// For a message; `places` are where the two published.
+    pub(super) fn in_words(&self, places: [&str; 2]) -> String {
         match self {
             Difference::Copies { first, second } => {
-                write!(f, "published {first} times by one and {second} times by the other")
+                format!("is {first} times in {} and {second} times in {}", places[0], places[1])
             }
-            Difference::Order => f.write_str("of a key whose records do not come in the same order"),
+            Difference::Order => format!(
+                "has a key whose records come in another order in {} than in {}",
+                places[0], places[1]
+            ),
         }
     }
 }

@@ -11,8 +11,8 @@ use super::logging::lines_dropped;
 use crate::clock::unix_seconds;
 
 /// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
-const COMMIT_TO_ACK_SECONDS: [f64; 16] = [
-    0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
+const COMMIT_TO_ACK_SECONDS: [f64; 17] = [
+    0.001, 0.002, 0.003, 0.005, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
 ];
 
 const WAL_STATUSES: [&str; 4] = ["reserved", "extended", "unreserved", "lost"];
