@@ -11,6 +11,7 @@ mod compare;
 mod database;
 mod drain;
 mod failure;
+mod goals;
 mod installation;
 mod interrupt;
 mod machine;
@@ -47,6 +48,8 @@ enum Command {
     Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),
+    /// At once: what was asked for, beside the newest results of the other sub-commands
+    Goals(goals::Options),
     /// At once: what a stated load needs, from what was measured
     Capacity(capacity::Options),
     /// Latency at an offered rate, and with --search the highest rate that keeps a latency: the peak TPS
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
         Command::Compare(options) => compare::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
+        Command::Goals(options) => goals::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),
     });

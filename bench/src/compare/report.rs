@@ -108,7 +108,7 @@ impl Report {
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("compare", self)
+        self.circumstances.keep("compare", self, &self.numbers())
     }
 
     /// One `name=value` a line.

@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     }
     let report = Report::new(Circumstances::now(&[], load_before), measured);
     println!("\n{}", report.table());
-    let file = report.circumstances.keep("micro", &report)?;
+    let file = report.circumstances.keep("micro", &report, &report.numbers())?;
     println!("kept in {}\n", file.display());
     print!("{}", report.numbers());
     Ok(())

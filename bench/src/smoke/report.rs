@@ -96,7 +96,7 @@ impl Report {
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("smoke", self)
+        self.circumstances.keep("smoke", self, &self.numbers())
     }
 
     /// One `name=value` a line.

@@ -66,7 +66,7 @@ impl Report {
 
     /// Writes the results to a file of their own and says where.
     pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("steady", self)
+        self.circumstances.keep("steady", self, &self.numbers())
     }
 
     /// One `name=value` a line.
