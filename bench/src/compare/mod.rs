@@ -2,10 +2,12 @@
 //!
 //! 1. A backlog, drained by each of them from an equal slot into a topic of its own, again and again.
 //! 2. Everything in those topics, compared: carriers that publish something else are not compared by their speed.
+//! 3. A live load of single rows through each of them, and how long until a consumer has them.
 
 mod connection;
 mod debezium;
 mod distribution;
+mod live;
 mod other;
 mod peer;
 mod placeholders;
@@ -24,6 +26,7 @@ use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
 use crate::results::Circumstances;
+use crate::steady::Load;
 use crate::{machine, progress};
 use distribution::Distribution;
 use peer::Peer;
@@ -33,6 +36,10 @@ use same_records::Comparison;
 
 /// So that some hundred rows have one key, and the order among them can be compared.
 const AGGREGATES: u32 = 1_000;
+/// As the rows of the backlog.
+const LIVE_ROW_BYTES: u32 = 600;
+/// For what has just been started, and compiles itself.
+const LIVE_WARM_UP_S: u32 = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -42,6 +49,12 @@ pub(crate) struct Options {
     /// How often the backlog is drained by each
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     repetitions: u32,
+    /// The live load: single rows a second
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=100_000))]
+    live_rate: u32,
+    /// How long it is measured each time; 0 leaves it out
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    live_seconds: u32,
     /// How often each drains the backlog before anything counts: for the broker
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
     warm_ups: u32,
@@ -75,8 +88,15 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let peers = peer::all(distribution, options, &installation, interrupt)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
+    let load = Load::of_single_rows(options.live_rate, LIVE_ROW_BYTES, LIVE_WARM_UP_S, options.live_seconds);
+    let repetitions = if options.live_seconds == 0 {
+        0
+    } else {
+        options.repetitions
+    };
+    let live = live::in_turn(&installation, &peers, load, repetitions, interrupt)?;
     let circumstances = Circumstances::now(&options.set, load_before);
-    let report = Report::new(circumstances, &options.debezium_set, turns, &peers, differences);
+    let report = Report::new(circumstances, &options.debezium_set, turns, live, &peers, differences);
     drop(peers);
     drop(installation);
     println!("{}", report.table());

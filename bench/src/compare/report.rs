@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::live;
 use super::peer::Peer;
 use crate::drain::{Drain, Table};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ pub(super) struct Report {
     circumstances: Circumstances,
     debezium_overrides: Vec<String>,
     drains: Vec<Turn>,
+    live: Vec<live::Turn>,
     compared: Vec<Compared>,
 }
 
@@ -36,6 +38,7 @@ struct Compared {
     version: String,
     name: String,
     drain: DrainNumbers,
+    live: Option<live::Numbers>,
     /// How much was published alike, or the first difference.
     records: Result<String, String>,
 }
@@ -58,6 +61,7 @@ impl Report {
         circumstances: Circumstances,
         debezium_overrides: &[String],
         drains: Vec<Turn>,
+        live: Vec<live::Turn>,
         peers: &[Peer],
         records: Vec<Result<String, String>>,
     ) -> Report {
@@ -70,6 +74,7 @@ impl Report {
                 version: peer.version.clone(),
                 name: peer.carrier.name().to_owned(),
                 drain: DrainNumbers::of(&pairs.collect::<Vec<_>>()),
+                live: live::Numbers::of(&live, index),
                 records,
             }
         });
@@ -78,6 +83,7 @@ impl Report {
             debezium_overrides: debezium_overrides.to_vec(),
             compared: compared.collect(),
             drains,
+            live,
         }
     }
 
@@ -91,6 +97,7 @@ impl Report {
             }
         }
         let mut text = table.to_string();
+        text.push_str(&live::table(&self.live));
         for compared in &self.compared {
             let Compared { name, version, .. } = compared;
             let _ = match &compared.records {
@@ -114,22 +121,10 @@ impl Report {
     /// One `name=value` a line.
     pub(super) fn numbers(&self) -> String {
         let lines = self.compared.iter().map(|compared| {
-            let (label, drain) = (compared.label, compared.drain);
-            format!(
-                "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.2}\n\
-                 {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.3}\n\
-                 {label}_rss_mib={:.1}\n{label}_rss_ratio={:.3}\n\
-                 {label}_start_ms={:.0}\n{label}_relay_start_ms={:.0}\n{label}_same_records={}\n",
-                drain.events_per_s,
-                drain.drain_ratio,
-                drain.cpu_us_per_event,
-                drain.cpu_ratio,
-                drain.rss_mib,
-                drain.rss_ratio,
-                drain.start_ms,
-                drain.relay_start_ms,
-                compared.records.is_ok(),
-            )
+            let label = compared.label;
+            let live = compared.live.map_or(String::new(), |live| live.lines(label));
+            let same = compared.records.is_ok();
+            format!("{}{live}{label}_same_records={same}\n", compared.drain.lines(label))
         });
         lines.collect()
     }
@@ -149,6 +144,23 @@ impl Report {
 }
 
 impl DrainNumbers {
+    fn lines(&self, label: &str) -> String {
+        format!(
+            "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.2}\n\
+             {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.3}\n\
+             {label}_rss_mib={:.1}\n{label}_rss_ratio={:.3}\n\
+             {label}_start_ms={:.0}\n{label}_relay_start_ms={:.0}\n",
+            self.events_per_s,
+            self.drain_ratio,
+            self.cpu_us_per_event,
+            self.cpu_ratio,
+            self.rss_mib,
+            self.rss_ratio,
+            self.start_ms,
+            self.relay_start_ms,
+        )
+    }
+
     fn of(pairs: &[(&Drain, &Drain)]) -> DrainNumbers {
         let of_peer = |figure: fn(&Drain) -> f64| median(pairs.iter().map(|(_, peer)| figure(peer)));
         let ratio = |figure: fn(&Drain) -> f64| median(pairs.iter().map(|(relay, peer)| figure(relay) / figure(peer)));

@@ -26,6 +26,19 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// One row a transaction, as applications commit, and each commit waits for the disk.
+    pub(crate) fn of_single_rows(rate_events_per_s: u32, row_bytes: u32, warm_up_s: u32, window_s: u32) -> Load {
+        Load {
+            rate_events_per_s,
+            rows_per_transaction: 1,
+            row_bytes,
+            connections: connections_for(rate_events_per_s, 1),
+            synchronous_commit: true,
+            warm_up_s,
+            window_s,
+        }
+    }
+
     /// Transactions to write, those of the warm-up included.
     pub(super) fn transactions(&self) -> u32 {
         let rows = u64::from(self.rate_events_per_s) * u64::from(self.warm_up_s + self.window_s);

@@ -1,0 +1,139 @@
+//! The same live load through each of them, in turn: what an event waits, and what waiting for events costs.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::peer::Peer;
+use crate::failure::Failure;
+use crate::installation::Installation;
+use crate::interrupt::Interrupt;
+use crate::median::median;
+use crate::progress;
+use crate::steady::{Load, Steady, measure};
+
+/// One load for all, one after the other.
+#[derive(Debug, Serialize)]
+pub(super) struct Turn {
+    pub(super) relay: Steady,
+    /// In the order of the peers.
+    pub(super) peers: Vec<Steady>,
+}
+
+/// Medians over the pairs. A ratio is the relay's figure over the peer's.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Numbers {
+    relay_p50_ms: f64,
+    relay_p99_ms: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    p50_ratio: f64,
+    p99_ratio: f64,
+    relay_cpu_percent: f64,
+    cpu_percent: f64,
+}
+
+/// Offers the load to the relay and to each of the peers, so many times.
+pub(super) fn in_turn(
+    installation: &Installation,
+    peers: &[Peer],
+    load: Load,
+    repetitions: u32,
+    interrupt: &Interrupt,
+) -> Result<Vec<Turn>, Failure> {
+    let turn = |repetition: u32| {
+        let say = |name: &str| {
+            let rate = load.rate_events_per_s;
+            progress::step(&format!(
+                "{repetition} of {repetitions}: {rate} events/s through {name}"
+            ));
+        };
+        say("the relay");
+        let relay = measure(installation, &installation.topic, &installation.relay, load, interrupt)?;
+        let of_peers = peers.iter().map(|peer| {
+            say(peer.carrier.name());
+            measure(installation, &peer.topic, peer.carrier.as_ref(), load, interrupt)
+        });
+        let peers = of_peers.collect::<Result<_, Failure>>()?;
+        Ok(Turn { relay, peers })
+    };
+    (1..=repetitions).map(turn).collect()
+}
+
+impl Numbers {
+    /// Of the peer at this place; none if there was no live load.
+    pub(super) fn of(turns: &[Turn], index: usize) -> Option<Numbers> {
+        let pairs = turns.iter().map(|turn| Some((&turn.relay, turn.peers.get(index)?)));
+        let pairs: Vec<(&Steady, &Steady)> = pairs.collect::<Option<_>>()?;
+        if pairs.is_empty() {
+            return None;
+        }
+        let relay = |figure: fn(&Steady) -> f64| median(pairs.iter().map(|(relay, _)| figure(relay)));
+        let peer = |figure: fn(&Steady) -> f64| median(pairs.iter().map(|(_, peer)| figure(peer)));
+        let ratio = |figure: fn(&Steady) -> f64| median(pairs.iter().map(|(relay, peer)| figure(relay) / figure(peer)));
+        let p50_ms = |steady: &Steady| steady.latencies.insert_to_consumer.p50_ms;
+        let p99_ms = |steady: &Steady| steady.latencies.insert_to_consumer.p99_ms;
+        let cpu_percent = |steady: &Steady| steady.cpu_percent.carrier;
+        Some(Numbers {
+            relay_p50_ms: relay(p50_ms),
+            relay_p99_ms: relay(p99_ms),
+            p50_ms: peer(p50_ms),
+            p99_ms: peer(p99_ms),
+            p50_ratio: ratio(p50_ms),
+            p99_ratio: ratio(p99_ms),
+            relay_cpu_percent: relay(cpu_percent),
+            cpu_percent: peer(cpu_percent),
+        })
+    }
+
+    /// One `name=value` a line.
+    pub(super) fn lines(&self, label: &str) -> String {
+        format!(
+            "{label}_insert_to_consumer_p50_ms={:.2}\n{label}_insert_to_consumer_p99_ms={:.2}\n\
+             {label}_relay_insert_to_consumer_p50_ms={:.2}\n{label}_relay_insert_to_consumer_p99_ms={:.2}\n\
+             {label}_insert_to_consumer_p50_ratio={:.3}\n{label}_insert_to_consumer_p99_ratio={:.3}\n\
+             {label}_live_cpu_percent={:.1}\n{label}_relay_live_cpu_percent={:.1}\n",
+            self.p50_ms,
+            self.p99_ms,
+            self.relay_p50_ms,
+            self.relay_p99_ms,
+            self.p50_ratio,
+            self.p99_ratio,
+            self.cpu_percent,
+            self.relay_cpu_percent,
+        )
+    }
+}
+
+/// A Markdown table with a line for each measurement; nothing if there is none.
+pub(super) fn table(turns: &[Turn]) -> String {
+    let mut table = String::new();
+    for (index, steady) in turns
+        .iter()
+        .flat_map(|turn| [&turn.relay].into_iter().chain(&turn.peers))
+        .enumerate()
+    {
+        if index == 0 {
+            table.push_str(
+                "\n| live load through | events/s | insert→consumer ms: p50 | p99 | max | CPU %: carrier | walsender | broker | peak MiB | load |\n\
+                 | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+            );
+        }
+        let (latency, cpu) = (&steady.latencies.insert_to_consumer, &steady.cpu_percent);
+        let _ = writeln!(
+            table,
+            "| {} | {} | {:.2} | {:.2} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} |",
+            steady.carrier,
+            steady.load.rate_events_per_s,
+            latency.p50_ms,
+            latency.p99_ms,
+            latency.max_ms,
+            cpu.carrier,
+            cpu.walsender,
+            cpu.broker,
+            steady.peak_rss_mib,
+            steady.load_average
+        );
+    }
+    table
+}
