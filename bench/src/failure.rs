@@ -94,6 +94,12 @@ pub(crate) enum Failure {
         .0.display()
     )]
     NothingMeasured(PathBuf),
+    /// Nothing to plot.
+    #[error("there are no results of smoke, compare or steady in {}: run one of them, or name results with --results", .0.display())]
+    NothingToPlot(PathBuf),
+    /// A plot.
+    #[error("{name} cannot be drawn: {reason}; a bug of this program, please report it")]
+    Drawing { name: &'static str, reason: String },
     /// A program that is not there.
     #[error("{} is missing: {remedy}", .program.display())]
     Missing { program: PathBuf, remedy: &'static str },

@@ -17,6 +17,7 @@ mod interrupt;
 mod machine;
 mod median;
 mod micro;
+mod plot;
 mod progress;
 mod recvlogical;
 mod relay;
@@ -54,6 +55,8 @@ enum Command {
     Capacity(capacity::Options),
     /// Latency at an offered rate, and with --search the highest rate that keeps a latency: the peak TPS
     Steady(steady::Options),
+    /// At once: kept results as SVG
+    Plot(plot::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Goals(options) => goals::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),
+        Command::Plot(options) => plot::run(&options),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,8 +19,8 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
-use crate::results::Circumstances;
-use crate::{machine, progress};
+use crate::results::{self, Circumstances};
+use crate::{machine, plot, progress};
 use report::{Backlogged, Pair, Report};
 
 pub(crate) use kept::Kept;
@@ -66,7 +66,9 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let report = Report::new(Circumstances::now(&options.set, load_before), backlog, large, starts_ms);
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}\n", report.keep()?.display());
+    println!("kept in {}", report.keep()?.display());
+    plot::from_results(results::folder());
+    println!();
     print!("{}", report.numbers());
     Ok(())
 }

@@ -16,7 +16,7 @@ mod search;
 mod verdict;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
@@ -25,8 +25,8 @@ use crate::backlog::ROW_BYTES_MIN;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::results::Circumstances;
-use crate::{machine, progress, relay};
+use crate::results::{self, Circumstances};
+use crate::{machine, plot, progress, relay};
 pub(crate) use load::Load;
 pub(crate) use measure::{Steady, measure};
 use report::Report;
@@ -103,15 +103,20 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
         let report = peak::Report::new(Circumstances::now(&options.set, load_before), found);
-        println!("{}\nkept in {}\n", report.table(), report.keep()?.display());
-        print!("{}", report.numbers());
+        say(&report.table(), &report.keep()?, &report.numbers());
     } else {
         let runs = measure_at(options.rate)?;
         let report = Report::new(Circumstances::now(&options.set, load_before), runs);
-        println!("{}\nkept in {}\n", report.table(), report.keep()?.display());
-        print!("{}", report.numbers());
+        say(&report.table(), &report.keep()?, &report.numbers());
     }
     Ok(())
+}
+
+/// Tables, where the results are, plots, and the numbers last.
+fn say(table: &str, kept: &Path, numbers: &str) {
+    println!("{table}\nkept in {}", kept.display());
+    plot::from_results(results::folder());
+    print!("\n{numbers}");
 }
 
 fn warm_up_broker(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {

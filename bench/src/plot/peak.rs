@@ -1,0 +1,138 @@
+//! `peak.svg`: the rates that a search tried, and the latency at each of them.
+
+use plotters::prelude::{ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, RGBColor, TRANSPARENT};
+
+use super::Plot;
+use super::canvas::{Area, DrawingFailed, style};
+use super::frame::{Frame, MARGIN};
+use super::kept::{Search, Step, Verdict};
+use super::number::{duration, short};
+use super::palette::{ALARM, GRID, MUTED, OTHER, RELAY, TEXT};
+use super::scale;
+use super::text::Font;
+use crate::failure::Failure;
+use crate::median::median;
+
+const HEIGHT: u32 = 300;
+const LABEL: Font = Font::regular(12);
+const NUMBER: Font = Font::bold(12);
+
+pub(super) fn plot(search: &Search, file: &str) -> Result<Plot, Failure> {
+    let load = search
+        .steps
+        .first()
+        .and_then(|step| step.runs.first())
+        .map(|run| run.load);
+    let frame = Frame {
+        title: title(search),
+        subtitle: load.map_or_else(String::new, |load| {
+            format!(
+                "{} rows of about {} bytes a transaction, synchronous_commit={}; p99 from the intended time to the consumer",
+                load.rows_per_transaction,
+                load.row_bytes,
+                if load.synchronous_commit { "on" } else { "off" },
+            )
+        }),
+        legend: [Verdict::Held, Verdict::NotHeld, Verdict::WriterBehind]
+            .map(|verdict| (told(verdict).to_owned(), colour(verdict)))
+            .to_vec(),
+        small_print: vec![
+            "Each dot is one try; what was not held is tried a second time.".to_owned(),
+            search.circumstances.small_print(file),
+        ],
+    };
+    frame.plot("peak.svg", HEIGHT, |canvas, top| {
+        draw(search, &canvas.part(top, HEIGHT, MARGIN))
+    })
+}
+
+fn title(search: &Search) -> String {
+    let bound = duration(search.p99_bound_ms);
+    match search.peak_events_per_s {
+        Some(peak) => format!("{} events/s with 99 % within {bound}", short(peak)),
+        None => format!("No rate kept 99 % within {bound}"),
+    }
+}
+
+fn told(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Held => "held",
+        Verdict::WriterBehind => "not held: the writer was the limit",
+        Verdict::NotHeld => "not held",
+    }
+}
+
+fn colour(verdict: Verdict) -> RGBColor {
+    match verdict {
+        Verdict::Held => RELAY,
+        Verdict::WriterBehind => OTHER,
+        Verdict::NotHeld => ALARM,
+    }
+}
+
+impl Step {
+    fn p99_ms(&self) -> f64 {
+        median(self.runs.iter().map(|run| run.latencies.intended_to_consumer.p99_ms))
+    }
+}
+
+fn draw(search: &Search, area: &Area<'_>) -> Result<(), DrawingFailed> {
+    let (steps, bound) = (&search.steps, search.p99_bound_ms);
+    let rates = scale::from_zero(steps.iter().map(|step| step.rate_events_per_s));
+    let axis_ms = scale::logarithmic(steps.iter().map(Step::p99_ms).chain([bound]));
+    let right = rates.end;
+    let mut chart = ChartBuilder::on(area)
+        .x_label_area_size(42)
+        .y_label_area_size(56)
+        .build_cartesian_2d(rates, axis_ms.log_scale())?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(GRID)
+        .axis_style(MUTED)
+        .label_style(style(LABEL, TEXT))
+        .x_desc("offered events/s")
+        .x_label_formatter(&|rate| format!("{rate:.0}"))
+        .y_label_formatter(&|ms| duration(*ms))
+        .draw()?;
+    chart.draw_series(LineSeries::new([(0.0, bound), (right, bound)], ALARM.stroke_width(2)))?;
+    let named = style(NUMBER, ALARM).pos(Pos::new(HPos::Left, VPos::Bottom));
+    let name = EmptyElement::at((0.0, bound)) + Text::new(format!("bound: {}", duration(bound)), (6, -4), named);
+    chart.draw_series([name])?;
+    chart.draw_series(steps.iter().map(|step| {
+        Circle::new(
+            (step.rate_events_per_s, step.p99_ms()),
+            5,
+            colour(step.verdict).filled(),
+        )
+    }))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::kept::Kept;
+
+    fn search(peak: &str) -> Search {
+        let text = format!(r#"{{"p99_bound_ms": 50.0, "peak_events_per_s": {peak}, "steps": []}}"#);
+        match Kept::parse(&text).expect("results") {
+            Kept::Search(search) => search,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_title_is_the_peak_or_that_there_is_none() {
+        assert_eq!(title(&search("4250")), "4,250 events/s with 99 % within 50 ms");
+        assert_eq!(title(&search("null")), "No rate kept 99 % within 50 ms");
+    }
+
+    #[test]
+    fn a_search_without_steps_can_be_plotted() {
+        assert!(plot(&search("null"), "steady-search-1.json").is_ok());
+    }
+}
