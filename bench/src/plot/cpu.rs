@@ -4,10 +4,10 @@ use plotters::style::RGBColor;
 
 use super::Plot;
 use super::bars::{Bar, Bars, Panel};
-use super::drain::ROWS;
+use super::drain::backlog;
 use super::frame::Frame;
 use super::kept::{Drain, Smoke};
-use super::number::short;
+use super::number::{count, medians_of, short};
 use super::palette::{OTHER, OTHER_PALE, RELAY};
 use crate::failure::Failure;
 use crate::median::median;
@@ -28,18 +28,15 @@ pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
         common_scale: false,
     };
     let relay = median(smoke.backlog.iter().map(|pair| pair.relay.client.cpu_us_per_row));
-    let (drains, rows) = (
-        smoke.backlog.len(),
-        smoke.backlog.first().map_or(0, |pair| pair.relay.rows),
-    );
     let legend = PROCESSES.map(|(name, colour, _)| (name.to_owned(), colour));
     let frame = Frame {
         title: format!("An event costs the relay {} µs of CPU", short(relay)),
-        subtitle: format!("{} {ROWS}, drained", short(f64::from(rows))),
+        subtitle: format!("{}, drained", backlog(smoke.backlog.first().map(|pair| &pair.relay))),
         legend: legend.to_vec(),
         small_print: vec![
             format!(
-                "User and system time; medians of {drains} drains by each, process by process. The large transaction is drained once."
+                "User and system time. {} by each, process by process; the large transaction is drained once.",
+                medians_of(smoke.backlog.len(), "drain")
             ),
             smoke.circumstances.small_print(file),
         ],
@@ -49,20 +46,17 @@ pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
 
 fn panel(smoke: &Smoke) -> Panel {
     let pairs = &smoke.backlog;
-    let by = [
+    let large_rows = smoke.large_transaction.as_ref().map_or(0, |drain| drain.rows);
+    let large = format!("outbox-relay, {} in one transaction", count(large_rows, "small row"));
+    let over_tls = pairs.iter().filter_map(|pair| pair.relay_over_tls.as_ref());
+    let by: [(&str, Vec<&Drain>); 4] = [
         (
             "pg_recvlogical, which publishes nothing",
             pairs.iter().map(|pair| &pair.recvlogical).collect(),
         ),
         ("outbox-relay", pairs.iter().map(|pair| &pair.relay).collect()),
-        (
-            "outbox-relay, TLS",
-            pairs.iter().filter_map(|pair| pair.relay_over_tls.as_ref()).collect(),
-        ),
-        (
-            "outbox-relay, small rows, all in one transaction",
-            smoke.large_transaction.iter().collect(),
-        ),
+        ("outbox-relay, TLS", over_tls.collect()),
+        (&large, smoke.large_transaction.iter().collect()),
     ];
     Panel {
         heading: "CPU an event".to_owned(),
@@ -71,10 +65,10 @@ fn panel(smoke: &Smoke) -> Panel {
     }
 }
 
-fn bar(name: &str, drains: &Vec<&Drain>) -> Option<Bar> {
+fn bar(name: &str, drains: &[&Drain]) -> Option<Bar> {
     let of_process = |(_, colour, cpu): Process| (median(drains.iter().map(|drain| cpu(drain))), colour);
     let parts = PROCESSES.map(of_process);
-    let shown: Vec<String> = parts.iter().map(|(cpu, _)| short(*cpu)).collect();
+    let shown: Vec<String> = parts.iter().map(|(cpu, _)| format!("{cpu:.1}")).collect();
     (!drains.is_empty()).then(|| Bar {
         name: name.to_owned(),
         parts: parts.to_vec(),
@@ -104,6 +98,6 @@ mod tests {
             panic!("not of smoke");
         };
         let numbers: Vec<String> = panel(&smoke).bars.into_iter().map(|bar| bar.number).collect();
-        assert_eq!(numbers, ["1.5 + 2.5 + 0.00", "4.0 + 2.5 + 0.00"]);
+        assert_eq!(numbers, ["1.5 + 2.5 + 0.0", "4.0 + 2.5 + 0.0"]);
     }
 }

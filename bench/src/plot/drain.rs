@@ -3,14 +3,14 @@
 use super::Plot;
 use super::bars::{Bar, Bars, Panel};
 use super::frame::Frame;
-use super::kept::{Pair, Smoke};
-use super::number::{ratio, short};
+use super::kept::{Drain, Pair, Smoke};
+use super::number::{count, ratio, short};
 use super::palette::{OTHER, RELAY, RELAY_PALE};
 use crate::failure::Failure;
 use crate::median::median;
 
 /// What `smoke` and `compare` fill in.
-pub(super) const ROWS: &str = "rows of about 600 bytes, 100 a transaction";
+const ROWS: &str = "of about 600 bytes, 100 a transaction";
 const COLUMNS: u32 = 4;
 
 pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
@@ -19,12 +19,11 @@ pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
         columns: u32::try_from(smoke.backlog.len()).unwrap_or(COLUMNS).clamp(1, COLUMNS),
         common_scale: true,
     };
-    let rows = smoke.backlog.first().map_or(0, |pair| pair.relay.rows);
     let frame = Frame {
         title: title(&smoke.backlog),
         subtitle: format!(
-            "{} {ROWS}, to one Kafka broker; pg_recvlogical reads the same and publishes nothing",
-            short(f64::from(rows))
+            "{}, to one Kafka broker; pg_recvlogical publishes nothing",
+            backlog(smoke.backlog.first().map(|pair| &pair.relay))
         ),
         legend: Vec::new(),
         small_print: vec![
@@ -33,6 +32,12 @@ pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
         ],
     };
     frame.plot("drain.svg", bars.height(), |canvas, top| bars.draw(canvas, top))
+}
+
+/// What was drained.
+pub(super) fn backlog(drain: Option<&Drain>) -> String {
+    let rows = drain.map_or(0, |drain| drain.rows);
+    format!("{} {ROWS}", count(rows, "row"))
 }
 
 fn title(pairs: &[Pair]) -> String {

@@ -12,8 +12,8 @@ use crate::failure::Failure;
 pub(super) const WIDTH: u32 = 800;
 pub(super) const MARGIN: u32 = 20;
 
-const TITLE: Font = Font::bold(19);
-const SUBTITLE: Font = Font::regular(13);
+const TITLE: Font = Font::bold(17);
+const SUBTITLE: Font = Font::regular(12);
 const LEGEND: Font = Font::regular(12);
 const SMALL_PRINT: Font = Font::regular(10);
 const SWATCH: u32 = 10;

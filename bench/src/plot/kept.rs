@@ -1,5 +1,6 @@
 //! What is read of kept results: no more than what is plotted.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::circumstances::Circumstances;
+use super::number::count;
 use crate::failure::Failure;
 
 /// The results of one run.
@@ -153,6 +155,18 @@ pub(super) struct Load {
     pub(super) rows_per_transaction: u32,
     pub(super) row_bytes: u32,
     pub(super) synchronous_commit: bool,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = count(self.rows_per_transaction, "row");
+        let commit = if self.synchronous_commit { "on" } else { "off" };
+        write!(
+            f,
+            "{rows} of about {} bytes a transaction, synchronous_commit={commit}",
+            self.row_bytes
+        )
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,7 @@ use super::Plot;
 use super::canvas::{Area, DrawingFailed, style};
 use super::frame::{Frame, MARGIN};
 use super::kept::{Latency, Run, Steady};
-use super::number::{duration, short};
+use super::number::{duration, medians_of, with_commas};
 use super::palette::{GRID, MUTED, OTHER_DARK, RELAY, TEXT};
 use super::scale;
 use super::text::Font;
@@ -20,14 +20,17 @@ use crate::median::median;
 const HEIGHT: u32 = 300;
 const LABEL: Font = Font::regular(12);
 const NUMBER: Font = Font::bold(12);
-const PERCENTILES: [(&str, f64, fn(&Latency) -> f64); 5] = [
+/// Its name, its place on the axis, and where it is in a latency.
+type Percentile = (&'static str, f64, fn(&Latency) -> f64);
+
+const PERCENTILES: [Percentile; 5] = [
     ("p50", 0.0, |latency| latency.p50_ms),
     ("p90", 1.0, |latency| latency.p90_ms),
     ("p99", 2.0, |latency| latency.p99_ms),
     ("p99.9", 3.0, |latency| latency.p99_9_ms),
     ("max", 4.0, |latency| latency.max_ms),
 ];
-const AROUND_PERCENTILES: Range<f64> = -0.4..4.4;
+const AROUND_PERCENTILES: Range<f64> = -0.6..4.6;
 
 /// A latency, with the medians of its percentiles in ms.
 #[derive(Debug)]
@@ -48,9 +51,9 @@ pub(super) fn plot(steady: &Steady, file: &str) -> Result<Plot, Failure> {
             .collect(),
         small_print: vec![
             format!(
-                "Medians of {} runs. Commit to ack is from the relay's own histogram: percentiles are interpolated, the maximum is \
+                "{}. Commit to ack is from the relay's own histogram: percentiles are interpolated, the maximum is \
                  a bucket's upper bound.",
-                steady.runs.len()
+                medians_of(steady.runs.len(), "run")
             ),
             steady.circumstances.small_print(file),
         ],
@@ -82,8 +85,8 @@ fn series(runs: &[Run]) -> Vec<Series> {
 fn title(runs: &[Run]) -> String {
     let over = |number: fn(&Run) -> f64| median(runs.iter().map(number));
     format!(
-        "At {} events/s half of the records reach a consumer within {}, 99 % within {}",
-        short(over(|run| run.load.rate_events_per_s)),
+        "{} events/s: half reach a consumer within {}, 99 % within {}",
+        with_commas(over(|run| run.load.rate_events_per_s)),
         duration(over(|run| run.latencies.insert_to_consumer.p50_ms)),
         duration(over(|run| run.latencies.insert_to_consumer.p99_ms)),
     )
@@ -95,12 +98,8 @@ fn subtitle(runs: &[Run]) -> String {
     };
     let over = |number: fn(&Run) -> f64| median(runs.iter().map(number));
     format!(
-        "{} rows of about {} bytes a transaction, synchronous_commit={}; {} events/s committed, {:.0} % of the transactions \
-         begun more than 1 ms late",
-        load.rows_per_transaction,
-        load.row_bytes,
-        if load.synchronous_commit { "on" } else { "off" },
-        short(over(|run| run.writer.achieved_events_per_s)),
+        "{load}; {}/s committed, {:.0} % begun over 1 ms late",
+        with_commas(over(|run| run.writer.achieved_events_per_s)),
         100.0 * over(|run| run.writer.late_share),
     )
 }
@@ -114,26 +113,28 @@ fn draw(series: &[Series], area: &Area<'_>) -> Result<(), DrawingFailed> {
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .x_labels(PERCENTILES.len())
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(MUTED)
         .label_style(style(LABEL, TEXT))
         .x_label_formatter(&|x| name_at(*x).to_owned())
-        .y_label_formatter(&|ms| duration(*ms))
+        .y_label_formatter(&|ms| duration(*ms).replace(".0 ", " "))
         .draw()?;
     for one in series {
         let points: Vec<(f64, f64)> = one.points().collect();
         chart.draw_series(LineSeries::new(points.iter().copied(), one.colour.stroke_width(2)))?;
         chart.draw_series(points.iter().map(|&(x, ms)| {
-            let (offset, v_pos) = if is_highest(one, x, series) {
-                (-8, VPos::Bottom)
+            // Percentiles only rise, so that these two corners are free of the line.
+            let (offset, corner) = if is_highest(one, x, series) {
+                ((-6, -4), Pos::new(HPos::Right, VPos::Bottom))
             } else {
-                (8, VPos::Top)
+                ((6, 4), Pos::new(HPos::Left, VPos::Top))
             };
-            let number = style(NUMBER, one.colour).pos(Pos::new(HPos::Center, v_pos));
+            let number = style(NUMBER, one.colour).pos(corner);
             EmptyElement::at((x, ms))
                 + Circle::new((0, 0), 4, one.colour.filled())
-                + Text::new(duration(ms), (0, offset), number)
+                + Text::new(duration(ms), offset, number)
         }))?;
     }
     Ok(())

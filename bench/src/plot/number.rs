@@ -1,9 +1,13 @@
 //! Numbers as a reader takes them in at a glance.
 
-/// Three digits or so, with commas between thousands.
+/// What is known of a measured number: about three digits, with commas between thousands.
 pub(super) fn short(number: f64) -> String {
     match number.abs() {
-        100.0.. => with_commas(number),
+        1000.0.. => {
+            let last_digit = 10f64.powf(number.abs().log10().floor() - 2.0);
+            with_commas((number / last_digit).round() * last_digit)
+        }
+        100.0.. => format!("{number:.0}"),
         // As much as 9.96 has the digits of 10.0.
         9.95.. => format!("{number:.1}").trim_end_matches(".0").to_owned(),
         1.0.. => format!("{number:.1}"),
@@ -11,7 +15,8 @@ pub(super) fn short(number: f64) -> String {
     }
 }
 
-fn with_commas(number: f64) -> String {
+/// A whole number, every digit of it.
+pub(super) fn with_commas(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::from(if number < 0.0 { "-" } else { "" });
     for (index, digit) in digits.chars().enumerate() {
@@ -21,6 +26,20 @@ fn with_commas(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many things, in the plural where there is not one.
+pub(super) fn count(number: u32, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", with_commas(f64::from(number)))
+}
+
+/// What a figure is made of: one measurement, or the median of some.
+pub(super) fn medians_of(measurements: usize, thing: &str) -> String {
+    match u32::try_from(measurements).unwrap_or(u32::MAX) {
+        1 => format!("One {thing}"),
+        many => format!("Medians of {}", count(many, thing)),
+    }
 }
 
 /// Milliseconds, as seconds where there are many.
@@ -49,10 +68,17 @@ mod tests {
 
     #[test]
     fn a_number_has_about_three_digits_and_commas() {
-        let shown = [0.0, 0.527, 3.7, 9.97, 26.75, 439.2, 1234.5, 1_234_567.0].map(short);
+        let shown = [0.0, 0.527, 3.7, 9.97, 26.75, 439.2, 1234.5, 116_194.0].map(short);
+        assert_eq!(shown, ["0.00", "0.53", "3.7", "10", "26.8", "439", "1,230", "116,000"]);
+    }
+
+    #[test]
+    fn what_is_counted_is_not_rounded() {
+        assert_eq!(count(1_234_567, "row"), "1,234,567 rows");
+        assert_eq!(count(1, "row"), "1 row");
         assert_eq!(
-            shown,
-            ["0.00", "0.53", "3.7", "10", "26.8", "439", "1,234", "1,234,567"]
+            [1, 3].map(|runs| medians_of(runs, "run")),
+            ["One run", "Medians of 3 runs"]
         );
     }
 

@@ -2,10 +2,10 @@
 
 use super::Plot;
 use super::bars::{Bar, Bars, Panel};
-use super::drain::ROWS;
+use super::drain::backlog;
 use super::frame::Frame;
-use super::kept::{Compare, Compared, Turn};
-use super::number::{ratio, short};
+use super::kept::{Compare, Compared, Drain, Turn};
+use super::number::{medians_of, ratio, short};
 use super::palette::{OTHER, RELAY};
 use crate::failure::Failure;
 use crate::median::median;
@@ -33,7 +33,7 @@ fn panels(compare: &Compare) -> Vec<Panel> {
             "ms, less is better",
             drains,
             compared,
-            |drain| drain.start_to_first_record_ms(),
+            Drain::start_to_first_record_ms,
         )
     } else {
         panel(
@@ -91,7 +91,7 @@ fn title(compared: &[Compared]) -> String {
         return format!("Not comparable: {} published other records", first.name);
     }
     format!(
-        "{}, {} and {} of {}",
+        "{}, {}, {} of {}",
         ratio(first.drain.drain_ratio, "events"),
         ratio(first.drain.cpu_ratio, "CPU"),
         ratio(first.drain.rss_ratio, "memory"),
@@ -100,19 +100,18 @@ fn title(compared: &[Compared]) -> String {
 }
 
 fn subtitle(compare: &Compare) -> String {
-    let rows = compare.drains.first().map_or(0, |turn| turn.relay.rows);
     format!(
-        "{} {ROWS}, from PostgreSQL to one Kafka broker, everything on {}",
-        short(f64::from(rows)),
+        "{}, to Kafka; all on {}",
+        backlog(compare.drains.first().map(|turn| &turn.relay)),
         compare.circumstances.machine()
     )
 }
 
 fn small_print(compare: &Compare, file: &str) -> Vec<String> {
     let mut lines = vec![format!(
-        "Medians of {} drains by each, taking turns; ratios are medians of the pairs. CPU and memory are those of the \
-         relay or its counterpart alone, without PostgreSQL and Kafka.",
-        compare.drains.len()
+        "{} by each, taking turns; ratios are medians of the pairs. CPU and memory are the relay's or its \
+         counterpart's alone, without PostgreSQL and the one broker.",
+        medians_of(compare.drains.len(), "drain")
     )];
     if let Some(run) = compare.steady.first() {
         let load = run.relay.load;
@@ -163,7 +162,7 @@ mod tests {
     fn the_title_is_the_conclusion() {
         assert_eq!(
             title(&compare(EXAMPLE).compared),
-            "8.0× the events, 1/20 of the CPU and 1/15 of the memory of Debezium Server"
+            "8.0× the events, 1/20 of the CPU, 1/15 of the memory of Debezium Server"
         );
     }
 

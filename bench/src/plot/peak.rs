@@ -8,7 +8,7 @@ use super::Plot;
 use super::canvas::{Area, DrawingFailed, style};
 use super::frame::{Frame, MARGIN};
 use super::kept::{Search, Step, Verdict};
-use super::number::{duration, short};
+use super::number::{duration, with_commas};
 use super::palette::{ALARM, GRID, MUTED, OTHER, RELAY, TEXT};
 use super::scale;
 use super::text::Font;
@@ -28,12 +28,7 @@ pub(super) fn plot(search: &Search, file: &str) -> Result<Plot, Failure> {
     let frame = Frame {
         title: title(search),
         subtitle: load.map_or_else(String::new, |load| {
-            format!(
-                "{} rows of about {} bytes a transaction, synchronous_commit={}; p99 from the intended time to the consumer",
-                load.rows_per_transaction,
-                load.row_bytes,
-                if load.synchronous_commit { "on" } else { "off" },
-            )
+            format!("{load}; p99 from the intended time to the consumer")
         }),
         legend: [Verdict::Held, Verdict::NotHeld, Verdict::WriterBehind]
             .map(|verdict| (told(verdict).to_owned(), colour(verdict)))
@@ -51,7 +46,7 @@ pub(super) fn plot(search: &Search, file: &str) -> Result<Plot, Failure> {
 fn title(search: &Search) -> String {
     let bound = duration(search.p99_bound_ms);
     match search.peak_events_per_s {
-        Some(peak) => format!("{} events/s with 99 % within {bound}", short(peak)),
+        Some(peak) => format!("Peak: {} events/s with 99 % within {bound}", with_commas(peak)),
         None => format!("No rate kept 99 % within {bound}"),
     }
 }
@@ -95,8 +90,8 @@ fn draw(search: &Search, area: &Area<'_>) -> Result<(), DrawingFailed> {
         .axis_style(MUTED)
         .label_style(style(LABEL, TEXT))
         .x_desc("offered events/s")
-        .x_label_formatter(&|rate| format!("{rate:.0}"))
-        .y_label_formatter(&|ms| duration(*ms))
+        .x_label_formatter(&|rate| with_commas(*rate))
+        .y_label_formatter(&|ms| duration(*ms).replace(".0 ", " "))
         .draw()?;
     chart.draw_series(LineSeries::new([(0.0, bound), (right, bound)], ALARM.stroke_width(2)))?;
     let named = style(NUMBER, ALARM).pos(Pos::new(HPos::Left, VPos::Bottom));
@@ -127,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_title_is_the_peak_or_that_there_is_none() {
-        assert_eq!(title(&search("4250")), "4,250 events/s with 99 % within 50 ms");
+        assert_eq!(title(&search("4250")), "Peak: 4,250 events/s with 99 % within 50 ms");
         assert_eq!(title(&search("null")), "No rate kept 99 % within 50 ms");
     }
 

@@ -7,9 +7,18 @@ pub(super) struct Font {
     pub(super) bold: bool,
 }
 
-/// The average of a character in `DejaVu Sans`, the widest of the usual fonts.
-const CHARACTER_EM: f64 = 0.58;
-const BOLD_CHARACTER_EM: f64 = 0.65;
+/// Bold text is so much wider.
+const BOLD: f64 = 1.1;
+
+/// The width of a character in `DejaVu Sans`, the widest of the usual fonts, about.
+const fn em(character: char) -> f64 {
+    match character {
+        ' ' | ',' | '.' | ':' | ';' | '/' | '(' | ')' | '-' | 'f' | 'i' | 'j' | 'l' | 'r' | 't' => 0.38,
+        'm' | 'w' | 'M' | 'W' | '%' => 0.96,
+        'A'..='Z' => 0.7,
+        _ => 0.63,
+    }
+}
 
 impl Font {
     pub(super) const fn regular(px: u32) -> Font {
@@ -22,9 +31,8 @@ impl Font {
 
     /// In px.
     pub(super) fn width(self, text: &str) -> f64 {
-        let characters = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-        let em = if self.bold { BOLD_CHARACTER_EM } else { CHARACTER_EM };
-        f64::from(characters) * f64::from(self.px) * em
+        let ems: f64 = text.chars().map(em).sum();
+        ems * f64::from(self.px) * if self.bold { BOLD } else { 1.0 }
     }
 
     /// From line to line, in px.
@@ -57,6 +65,12 @@ mod tests {
         let font = Font::regular(10);
         let lines = font.wrap("one two three four", font.width("three four"));
         assert_eq!(lines, ["one two", "three four"]);
+    }
+
+    #[test]
+    fn digits_and_capitals_take_more_room_than_small_letters() {
+        assert!(Font::bold(10).width("12,345") > Font::regular(10).width("12,345"));
+        assert!(Font::regular(10).width("WAL") > Font::regular(10).width("all"));
     }
 
     #[test]
