@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use plotters::prelude::{ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
+use plotters::prelude::{BindKeyPoints, ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor, TRANSPARENT};
 
@@ -106,10 +106,11 @@ fn subtitle(runs: &[Run]) -> String {
 
 fn draw(series: &[Series], area: &Area<'_>) -> Result<(), DrawingFailed> {
     let axis_ms = scale::logarithmic(series.iter().flat_map(|series| series.percentiles_ms));
+    let (marks, lowest_ms) = (scale::marks(&axis_ms), axis_ms.start);
     let mut chart = ChartBuilder::on(area)
         .x_label_area_size(24)
         .y_label_area_size(56)
-        .build_cartesian_2d(AROUND_PERCENTILES, axis_ms.log_scale())?;
+        .build_cartesian_2d(AROUND_PERCENTILES, axis_ms.log_scale().with_key_points(marks))?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -122,7 +123,8 @@ fn draw(series: &[Series], area: &Area<'_>) -> Result<(), DrawingFailed> {
         .y_label_formatter(&|ms| duration(*ms).replace(".0 ", " "))
         .draw()?;
     for one in series {
-        let points: Vec<(f64, f64)> = one.points().collect();
+        // No time at all has no place on the axis.
+        let points: Vec<(f64, f64)> = one.points().map(|(x, ms)| (x, ms.max(lowest_ms))).collect();
         chart.draw_series(LineSeries::new(points.iter().copied(), one.colour.stroke_width(2)))?;
         chart.draw_series(points.iter().map(|&(x, ms)| {
             // Percentiles only rise, so that these two corners are free of the line.
@@ -168,6 +170,7 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::kept::Kept;
 
     fn series(name: &'static str, percentiles_ms: [f64; 5]) -> Series {
         Series {
@@ -175,6 +178,21 @@ mod tests {
             colour: RELAY,
             percentiles_ms,
         }
+    }
+
+    #[test]
+    fn a_latency_of_no_time_at_all_can_be_plotted() {
+        let none = r#"{"p50_ms": 0, "p90_ms": 0, "p99_ms": 1.5, "p99_9_ms": 3, "max_ms": 3}"#;
+        let text = format!(
+            r#"{{"runs": [{{
+                "load": {{"rate_events_per_s": 10, "rows_per_transaction": 1, "row_bytes": 600, "synchronous_commit": true}},
+                "writer": {{"achieved_events_per_s": 10}}, "commit_to_ack": null,
+                "latencies": {{"insert_to_consumer": {none}, "intended_to_consumer": {none}}}}}]}}"#
+        );
+        let Kept::Steady(steady) = Kept::parse(&text).expect("results") else {
+            panic!("not of steady");
+        };
+        assert!(plot(&steady, "steady-1.json").expect("a plot").svg.contains("1.5 ms"));
     }
 
     #[test]

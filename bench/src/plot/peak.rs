@@ -1,6 +1,6 @@
 //! `peak.svg`: the rates that a search tried, and the latency at each of them.
 
-use plotters::prelude::{ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
+use plotters::prelude::{BindKeyPoints, ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, RGBColor, TRANSPARENT};
 
@@ -78,10 +78,11 @@ fn draw(search: &Search, area: &Area<'_>) -> Result<(), DrawingFailed> {
     let rates = scale::from_zero(steps.iter().map(|step| step.rate_events_per_s));
     let axis_ms = scale::logarithmic(steps.iter().map(Step::p99_ms).chain([bound]));
     let right = rates.end;
+    let (marks, lowest_ms) = (scale::marks(&axis_ms), axis_ms.start);
     let mut chart = ChartBuilder::on(area)
         .x_label_area_size(42)
         .y_label_area_size(56)
-        .build_cartesian_2d(rates, axis_ms.log_scale())?;
+        .build_cartesian_2d(rates, axis_ms.log_scale().with_key_points(marks))?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -99,7 +100,7 @@ fn draw(search: &Search, area: &Area<'_>) -> Result<(), DrawingFailed> {
     chart.draw_series([name])?;
     chart.draw_series(steps.iter().map(|step| {
         Circle::new(
-            (step.rate_events_per_s, step.p99_ms()),
+            (step.rate_events_per_s, step.p99_ms().max(lowest_ms)),
             5,
             colour(step.verdict).filled(),
         )
