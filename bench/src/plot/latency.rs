@@ -2,24 +2,21 @@
 
 use std::ops::Range;
 
-use plotters::prelude::{BindKeyPoints, ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
+use plotters::prelude::{Circle, EmptyElement, LineSeries, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, RGBColor, TRANSPARENT};
+use plotters::style::{Color, RGBColor};
 
 use super::Plot;
 use super::canvas::{Area, DrawingFailed, style};
+use super::chart::{self, Bottom, HEIGHT, NUMBER};
 use super::frame::{Frame, MARGIN};
 use super::kept::{Latency, Run, Steady};
 use super::number::{duration, medians_of, with_commas};
-use super::palette::{GRID, MUTED, OTHER_DARK, RELAY, TEXT};
+use super::palette::{OTHER_DARK, RELAY};
 use super::scale;
-use super::text::Font;
 use crate::failure::Failure;
 use crate::median::median;
 
-const HEIGHT: u32 = 300;
-const LABEL: Font = Font::regular(12);
-const NUMBER: Font = Font::bold(12);
 /// Its name, its place on the axis, and where it is in a latency.
 type Percentile = (&'static str, f64, fn(&Latency) -> f64);
 
@@ -106,22 +103,15 @@ fn subtitle(runs: &[Run]) -> String {
 
 fn draw(series: &[Series], area: &Area<'_>) -> Result<(), DrawingFailed> {
     let axis_ms = scale::logarithmic(series.iter().flat_map(|series| series.percentiles_ms));
-    let (marks, lowest_ms) = (scale::marks(&axis_ms), axis_ms.start);
-    let mut chart = ChartBuilder::on(area)
-        .x_label_area_size(24)
-        .y_label_area_size(56)
-        .build_cartesian_2d(AROUND_PERCENTILES, axis_ms.log_scale().with_key_points(marks))?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .x_labels(PERCENTILES.len())
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(MUTED)
-        .label_style(style(LABEL, TEXT))
-        .x_label_formatter(&|x| name_at(*x).to_owned())
-        .y_label_formatter(&|ms| duration(*ms).replace(".0 ", " "))
-        .draw()?;
+    let lowest_ms = axis_ms.start;
+    let bottom = Bottom {
+        range: AROUND_PERCENTILES,
+        marks_max: PERCENTILES.len(),
+        mark: &|x| name_at(x).to_owned(),
+        description: "",
+        height: 24,
+    };
+    let mut chart = chart::of_ms(area, bottom, axis_ms)?;
     for one in series {
         // No time at all has no place on the axis.
         let points: Vec<(f64, f64)> = one.points().map(|(x, ms)| (x, ms.max(lowest_ms))).collect();

@@ -4,6 +4,7 @@
 
 mod bars;
 mod canvas;
+mod chart;
 mod circumstances;
 mod cpu;
 mod drain;

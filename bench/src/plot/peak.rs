@@ -1,23 +1,19 @@
 //! `peak.svg`: the rates that a search tried, and the latency at each of them.
 
-use plotters::prelude::{BindKeyPoints, ChartBuilder, Circle, EmptyElement, IntoLogRange, LineSeries, Text};
+use plotters::prelude::{Circle, EmptyElement, LineSeries, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, RGBColor, TRANSPARENT};
+use plotters::style::{Color, RGBColor};
 
 use super::Plot;
 use super::canvas::{Area, DrawingFailed, style};
+use super::chart::{self, Bottom, HEIGHT, NUMBER};
 use super::frame::{Frame, MARGIN};
 use super::kept::{Search, Step, Verdict};
 use super::number::{duration, with_commas};
-use super::palette::{ALARM, GRID, MUTED, OTHER, RELAY, TEXT};
+use super::palette::{ALARM, OTHER, RELAY};
 use super::scale;
-use super::text::Font;
 use crate::failure::Failure;
 use crate::median::median;
-
-const HEIGHT: u32 = 300;
-const LABEL: Font = Font::regular(12);
-const NUMBER: Font = Font::bold(12);
 
 pub(super) fn plot(search: &Search, file: &str) -> Result<Plot, Failure> {
     let load = search
@@ -78,22 +74,15 @@ fn draw(search: &Search, area: &Area<'_>) -> Result<(), DrawingFailed> {
     let rates = scale::from_zero(steps.iter().map(|step| step.rate_events_per_s));
     let axis_ms = scale::logarithmic(steps.iter().map(Step::p99_ms).chain([bound]));
     let right = rates.end;
-    let (marks, lowest_ms) = (scale::marks(&axis_ms), axis_ms.start);
-    let mut chart = ChartBuilder::on(area)
-        .x_label_area_size(42)
-        .y_label_area_size(56)
-        .build_cartesian_2d(rates, axis_ms.log_scale().with_key_points(marks))?;
-    chart
-        .configure_mesh()
-        .disable_x_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(GRID)
-        .axis_style(MUTED)
-        .label_style(style(LABEL, TEXT))
-        .x_desc("offered events/s")
-        .x_label_formatter(&|rate| with_commas(*rate))
-        .y_label_formatter(&|ms| duration(*ms).replace(".0 ", " "))
-        .draw()?;
+    let lowest_ms = axis_ms.start;
+    let bottom = Bottom {
+        range: rates,
+        marks_max: 10,
+        mark: &with_commas,
+        description: "offered events/s",
+        height: 42,
+    };
+    let mut chart = chart::of_ms(area, bottom, axis_ms)?;
     chart.draw_series(LineSeries::new([(0.0, bound), (right, bound)], ALARM.stroke_width(2)))?;
     let named = style(NUMBER, ALARM).pos(Pos::new(HPos::Left, VPos::Bottom));
     let name = EmptyElement::at((0.0, bound)) + Text::new(format!("bound: {}", duration(bound)), (6, -4), named);
