@@ -25,9 +25,9 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::{self, SLOT};
-use crate::results::Circumstances;
+use crate::results::{self, Circumstances};
 use crate::steady::Load;
-use crate::{machine, progress};
+use crate::{machine, plot, progress};
 use distribution::Distribution;
 use peer::Peer;
 use published::Reader;
@@ -100,7 +100,9 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     drop(peers);
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}\n", report.keep()?.display());
+    println!("kept in {}", report.keep()?.display());
+    plot::from_results(results::folder());
+    println!();
     print!("{}", report.numbers());
     report.expect_same_records()
 }

@@ -102,7 +102,7 @@ pub(super) struct Compare {
     pub(super) drains: Vec<Turn<Drain>>,
     /// Not in all results.
     #[serde(default)]
-    pub(super) steady: Vec<Turn<Run>>,
+    pub(super) live: Vec<Turn<Run>>,
     pub(super) compared: Vec<Compared>,
 }
 

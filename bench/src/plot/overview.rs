@@ -27,7 +27,7 @@ pub(super) fn plot(compare: &Compare, file: &str) -> Result<Plot, Failure> {
 
 fn panels(compare: &Compare) -> Vec<Panel> {
     let (drains, compared) = (&compare.drains, &compare.compared);
-    let latency = if compare.steady.is_empty() {
+    let latency = if compare.live.is_empty() {
         panel(
             "Start to first record",
             "ms, less is better",
@@ -39,7 +39,7 @@ fn panels(compare: &Compare) -> Vec<Panel> {
         panel(
             "Insert to consumer",
             "p99, ms, less is better",
-            &compare.steady,
+            &compare.live,
             compared,
             |run| Some(run.latencies.insert_to_consumer.p99_ms),
         )
@@ -113,7 +113,7 @@ fn small_print(compare: &Compare, file: &str) -> Vec<String> {
          counterpart's alone, without PostgreSQL and the one broker.",
         medians_of(compare.drains.len(), "drain")
     )];
-    if let Some(run) = compare.steady.first() {
+    if let Some(run) = compare.live.first() {
         let load = run.relay.load;
         lines.push(format!(
             "Insert to consumer at {} events/s, {} a transaction.",
