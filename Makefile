@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke fmt clean-stack
+.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke bench bench-full fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -92,9 +92,27 @@ fuzz: ## every fuzz target for SECONDS=60; ARGS='--target login' for one
 	$(TARGET)/debug/campaign fuzz --seconds $(or $(SECONDS),60) $(ARGS) \
 		--program $(TARGET)/fuzzing/$(FUZZ_HOST)/fuzz/fuzz
 
-bench-smoke: ## a short benchmark, in the release profile
+BENCH = $(CARGO) run $(LOCKED) --release --quiet -p outbox-relay-bench --
+
+bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 	@sh deploy/local/setup.sh
-	$(CARGO) run $(LOCKED) --release -p outbox-relay-bench -- smoke $(ARGS)
+	$(BENCH) smoke $(ARGS)
+
+bench: ## the short benchmark, under ten minutes once it is built; its numbers last
+	@sh deploy/local/setup.sh
+	$(BENCH) micro
+	$(BENCH) smoke --tls
+	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
+	$(BENCH) goals
+
+bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS included: an hour
+	@sh deploy/local/setup.sh
+	$(BENCH) micro
+	$(BENCH) smoke --tls --repetitions 5
+	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 30
+	$(BENCH) steady --search
+	$(BENCH) compare --repetitions 5
+	$(BENCH) goals
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 pub(crate) const AGGREGATE_TYPE: &str = "order";
 
 /// As an application commits that writes in batches.
-const ROWS_PER_TRANSACTION: u32 = 100;
+pub(crate) const ROWS_PER_TRANSACTION: u32 = 100;
 /// Rows that go to the server in one statement: enough to be quick, few enough to show progress.
 const ROWS_PER_STATEMENT: u32 = 10_000;
 
@@ -96,8 +96,8 @@ impl Payload {
     }
 }
 
-/// Fills in rows, a hundred a transaction. Returns the bytes of WAL that this took.
-pub(crate) fn fill(database: &Database, rows: u32, keys: Keys) -> Result<f64, Failure> {
+/// Fills in rows, so many a transaction. Returns the bytes of WAL that this took.
+pub(crate) fn fill(database: &Database, rows: u32, rows_per_transaction: u32, keys: Keys) -> Result<f64, Failure> {
     let before = database.end_of_wal()?;
     let progress = Progress::new("filling in rows", rows);
     let mut done = 0;
@@ -105,7 +105,7 @@ pub(crate) fn fill(database: &Database, rows: u32, keys: Keys) -> Result<f64, Fa
         let until = rows.min(done + ROWS_PER_STATEMENT);
         let insert = Payload::Large.rows(keys, "low", "least(low + step - 1, high)");
         let statement = format!(
-            "DO $$ DECLARE step CONSTANT int := {ROWS_PER_TRANSACTION}; high CONSTANT int := {until};
+            "DO $$ DECLARE step CONSTANT int := {rows_per_transaction}; high CONSTANT int := {until};
              BEGIN
                  FOR low IN {} .. high BY step LOOP {insert} COMMIT; END LOOP;
              END $$",

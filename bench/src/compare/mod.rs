@@ -19,7 +19,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::backlog::{self, Keys};
+use crate::backlog::{self, Keys, ROWS_PER_TRANSACTION};
 use crate::drain::{self, Backlog, Client};
 use crate::failure::Failure;
 use crate::installation::Installation;
@@ -116,7 +116,12 @@ fn drain_in_turn(
     let database = &installation.database;
     installation.relay.command(&["slot", "create"], interrupt)?;
     let aggregates = AGGREGATES.min(options.rows);
-    backlog::fill(database, options.rows, Keys::Repeated { aggregates })?;
+    backlog::fill(
+        database,
+        options.rows,
+        ROWS_PER_TRANSACTION,
+        Keys::Repeated { aggregates },
+    )?;
     let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
     let turn = |which: &str, number: u32, of: u32| {
         let drained_by = |client: Client<'_>| {

@@ -1,8 +1,9 @@
 //! `smoke`: the numbers that every change is looked at with.
 //!
 //! 1. A backlog, drained in turn by `pg_recvlogical` and by the relay, each time from an equal slot.
-//! 2. One large transaction, drained by the relay.
-//! 3. A single row that waits, and how long the relay takes from its start to the record.
+//! 2. The same with rows that were committed one by one.
+//! 3. One large transaction, drained by the relay.
+//! 4. A single row that waits, and how long the relay takes from its start to the record.
 
 mod kept;
 mod report;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::backlog::{self, Keys, Payload};
+use crate::backlog::{self, Keys, Payload, ROWS_PER_TRANSACTION};
 use crate::carrier::OverTls;
 use crate::drain::{self, Backlog, Client, Drain};
 use crate::failure::Failure;
@@ -26,6 +27,7 @@ use report::{Backlogged, Pair, Report};
 pub(crate) use kept::Kept;
 
 const LARGE_SLOT: &str = "large";
+const SINGLE_SLOT: &str = "single";
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -41,6 +43,9 @@ pub(crate) struct Options {
     /// Drains over TLS too, to PostgreSQL and to Kafka, in turn with the others
     #[arg(long)]
     tls: bool,
+    /// Rows of a second backlog, one a transaction; 0 leaves it out
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    single_rows: u32,
     /// Rows of the large transaction
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     large_rows: u32,
@@ -55,15 +60,36 @@ pub(crate) struct Options {
     set: Vec<String>,
 }
 
+impl Options {
+    fn plan(&self) -> Plan {
+        Plan {
+            slot: SLOT,
+            rows: self.rows,
+            rows_per_transaction: ROWS_PER_TRANSACTION,
+            warm_ups: self.warm_ups,
+            repetitions: self.repetitions,
+            is_over_tls_too: self.tls,
+        }
+    }
+}
+
 /// Measures, prints a table, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let program = relay::program(options.relay.as_deref())?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.set, interrupt)?;
-    let backlog = drain_in_turn(&installation, options, interrupt)?;
+    installation.relay.command(&["slot", "create"], interrupt)?;
+    let backlog = drain_in_turn(&installation, options.plan(), interrupt)?;
+    let singles = drain_singles(&installation, options, interrupt)?;
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
-    let report = Report::new(Circumstances::now(&options.set, load_before), backlog, large, starts_ms);
+    let report = Report::new(
+        Circumstances::now(&options.set, load_before),
+        backlog,
+        singles,
+        large,
+        starts_ms,
+    );
     drop(installation);
     println!("{}", report.table());
     println!("kept in {}", report.keep()?.display());
@@ -73,11 +99,21 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     Ok(())
 }
 
-fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Backlogged, Failure> {
+/// How a backlog was committed, and how it is drained.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    slot: &'static str,
+    rows: u32,
+    rows_per_transaction: u32,
+    warm_ups: u32,
+    repetitions: u32,
+    is_over_tls_too: bool,
+}
+
+fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt) -> Result<Backlogged, Failure> {
     let database = &installation.database;
-    installation.relay.command(&["slot", "create"], interrupt)?;
-    let wal_bytes = backlog::fill(database, options.rows, Keys::Distinct)?;
-    let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
+    let wal_bytes = backlog::fill(database, plan.rows, plan.rows_per_transaction, Keys::Distinct)?;
+    let backlog = Backlog::up_to_now(plan.slot, plan.rows, database)?;
     let over_tls = OverTls {
         relay: &installation.relay,
         settings: &installation.tls_settings,
@@ -86,21 +122,21 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
     let over_tls = Client::Carrier(&over_tls, &installation.topic);
     // A broker that has just started spends more on compiling its own code than on records; it takes it a million
     // records and more to be done with that.
-    for warm_up in 1..=options.warm_ups {
-        progress::step(&format!("warm-up {warm_up} of {}", options.warm_ups));
+    for warm_up in 1..=plan.warm_ups {
+        progress::step(&format!("warm-up {warm_up} of {}", plan.warm_ups));
         drain::drain(installation, &backlog, relay, interrupt)?;
-        if options.tls {
+        if plan.is_over_tls_too {
             drain::drain(installation, &backlog, over_tls, interrupt)?;
         }
     }
     let mut pairs = Vec::new();
-    for repetition in 1..=options.repetitions {
+    for repetition in 1..=plan.repetitions {
         let drained_by = |client| {
-            progress::step(&format!("{repetition} of {}: {client} drains", options.repetitions));
+            progress::step(&format!("{repetition} of {}: {client} drains", plan.repetitions));
             drain::drain(installation, &backlog, client, interrupt)
         };
         let (recvlogical, relay) = (drained_by(Client::Recvlogical)?, drained_by(relay)?);
-        let relay_over_tls = options.tls.then(|| drained_by(over_tls)).transpose()?;
+        let relay_over_tls = plan.is_over_tls_too.then(|| drained_by(over_tls)).transpose()?;
         pairs.push(Pair {
             recvlogical,
             relay,
@@ -108,11 +144,28 @@ fn drain_in_turn(installation: &Installation, options: &Options, interrupt: &Int
         });
     }
     // From now on the server need not keep the WAL of the backlog.
-    database.drop_slot(SLOT)?;
+    database.drop_slot(plan.slot)?;
     Ok(Backlogged {
         pairs,
-        wal_bytes_per_event: wal_bytes / f64::from(options.rows),
+        wal_bytes_per_event: wal_bytes / f64::from(plan.rows),
     })
+}
+
+/// Rows that came alone, each in a transaction of its own.
+fn drain_singles(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Vec<Pair>, Failure> {
+    if options.single_rows == 0 {
+        return Ok(Vec::new());
+    }
+    installation.database.create_slot(SINGLE_SLOT)?;
+    let plan = Plan {
+        slot: SINGLE_SLOT,
+        rows: options.single_rows,
+        rows_per_transaction: 1,
+        warm_ups: 0,
+        repetitions: options.repetitions,
+        is_over_tls_too: false,
+    };
+    Ok(drain_in_turn(installation, plan, interrupt)?.pairs)
 }
 
 fn drain_large(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<Drain, Failure> {

@@ -34,6 +34,9 @@ pub(super) struct Report {
     /// WAL that a row of the backlog took, its part of the commit included. Earlier results lack it.
     #[serde(default)]
     pub(super) wal_bytes_per_event: Option<f64>,
+    /// Rows that were committed one by one. Earlier results lack them.
+    #[serde(default)]
+    singles: Vec<Pair>,
     large_transaction: Drain,
     starts_ms: Vec<f64>,
     pub(super) numbers: Numbers,
@@ -50,13 +53,25 @@ pub(super) struct Numbers {
     start_ms: f64,
     /// Over TLS against plain text, if both were measured.
     tls_ratio: Option<f64>,
+    /// Of rows that were committed one by one, if they were measured.
+    #[serde(default)]
+    single_drain_events_per_s: Option<f64>,
+    #[serde(default)]
+    single_drain_ratio: Option<f64>,
 }
 
 impl Report {
-    pub(super) fn new(circumstances: Circumstances, backlog: Backlogged, large: Drain, starts: Vec<f64>) -> Report {
+    pub(super) fn new(
+        circumstances: Circumstances,
+        backlog: Backlogged,
+        singles: Vec<Pair>,
+        large: Drain,
+        starts: Vec<f64>,
+    ) -> Report {
         Report {
             circumstances,
-            numbers: Numbers::of(&backlog.pairs, &large, &starts),
+            numbers: Numbers::of(&backlog.pairs, &singles, &large, &starts),
+            singles,
             backlog: backlog.pairs,
             wal_bytes_per_event: Some(backlog.wal_bytes_per_event),
             large_transaction: large,
@@ -78,6 +93,10 @@ impl Report {
             if let Some(over_tls) = &pair.relay_over_tls {
                 table.line("relay, TLS", over_tls);
             }
+        }
+        for pair in &self.singles {
+            table.line("pg_recvlogical, single rows", &pair.recvlogical);
+            table.line("relay, single rows", &pair.relay);
         }
         table.line("relay, one transaction", &self.large_transaction);
         let mut text = table.to_string();
@@ -102,12 +121,14 @@ impl Report {
     /// One `name=value` a line.
     pub(super) fn numbers(&self) -> String {
         let numbers = self.numbers;
-        let tls = numbers
-            .tls_ratio
-            .map_or(String::new(), |ratio| format!("tls_ratio={ratio:.2}\n"));
+        let if_measured =
+            |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name}={value:.2}\n"));
+        let tls = if_measured("tls_ratio", numbers.tls_ratio);
+        let single = if_measured("single_drain_events_per_s", numbers.single_drain_events_per_s);
+        let single_ratio = if_measured("single_drain_ratio", numbers.single_drain_ratio);
         format!(
             "drain_events_per_s={:.0}\nrecvlogical_events_per_s={:.0}\ndrain_ratio={:.2}\n\
-             drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n{tls}",
+             drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n{single}{single_ratio}{tls}",
             numbers.drain_events_per_s,
             numbers.recvlogical_events_per_s,
             numbers.drain_ratio,
@@ -119,7 +140,7 @@ impl Report {
 }
 
 impl Numbers {
-    fn of(pairs: &[Pair], large: &Drain, starts_ms: &[f64]) -> Numbers {
+    fn of(pairs: &[Pair], singles: &[Pair], large: &Drain, starts_ms: &[f64]) -> Numbers {
         let over = |number: fn(&Pair) -> f64| median(pairs.iter().map(number));
         let relays = pairs.iter().map(|pair| &pair.relay).chain([large]);
         Numbers {
@@ -130,8 +151,14 @@ impl Numbers {
             rss_mib: relays.map(|drain| drain.client.peak_rss_mib).fold(0.0, f64::max),
             start_ms: median(starts_ms.iter().copied()),
             tls_ratio: tls_ratio(pairs),
+            single_drain_events_per_s: of_singles(singles, |pair| pair.relay.rows_per_s()),
+            single_drain_ratio: of_singles(singles, |pair| pair.relay.rows_per_s() / pair.recvlogical.rows_per_s()),
         }
     }
+}
+
+fn of_singles(singles: &[Pair], number: fn(&Pair) -> f64) -> Option<f64> {
+    (!singles.is_empty()).then(|| median(singles.iter().map(number)))
 }
 
 fn tls_ratio(pairs: &[Pair]) -> Option<f64> {
