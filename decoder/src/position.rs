@@ -23,9 +23,9 @@ impl Position {
     /// The first two parts have a fixed width, so that comparing the text compares the positions.
     pub fn header(&self) -> Text<'static> {
         let mut text = Inline::new();
-        text.hex(self.commit_lsn.as_u64(), 16, DIGITS_UPPER);
+        text.hex::<16>(self.commit_lsn.as_u64(), DIGITS_UPPER);
         text.byte(b'-');
-        text.hex(u64::from(self.ordinal), 8, DIGITS_UPPER);
+        text.hex::<8>(u64::from(self.ordinal), DIGITS_UPPER);
         text.byte(b'-');
         text.decimal(u64::from(self.xid));
         text.finish()

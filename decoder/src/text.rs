@@ -67,21 +67,33 @@ impl Inline {
         self.length += 1;
     }
 
-    /// The lowest `digits` digits of a number, in hexadecimal, from `alphabet`.
-    pub(crate) fn hex(&mut self, number: u64, digits: u32, alphabet: &[u8; 16]) {
-        for digit in (0..digits).rev() {
-            self.byte(alphabet[(number >> (4 * digit) & 0xF) as usize]);
-        }
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
     }
 
-    pub(crate) fn decimal(&mut self, number: u64) {
-        let mut scale = 1;
-        while number / scale >= 10 {
-            scale *= 10;
+    /// The lowest `DIGITS` digits of a number, in hexadecimal, from `alphabet`.
+    pub(crate) fn hex<const DIGITS: usize>(&mut self, mut number: u64, alphabet: &[u8; 16]) {
+        let mut digits = [0; DIGITS];
+        for digit in digits.iter_mut().rev() {
+            *digit = alphabet[(number & 0xF) as usize];
+            number >>= 4;
         }
-        while scale > 0 {
-            self.byte(DIGITS_UPPER[(number / scale % 10) as usize]);
-            scale /= 10;
+        self.bytes(&digits);
+    }
+
+    pub(crate) fn decimal(&mut self, mut number: u64) {
+        const LONGEST: usize = u64::MAX.ilog10() as usize + 1;
+        let mut digits = [0; LONGEST];
+        let mut first = LONGEST;
+        loop {
+            first -= 1;
+            // By a constant, which is no division: a scale that goes down was most of the time of a row.
+            digits[first] = DIGITS_UPPER[(number % 10) as usize];
+            number /= 10;
+            if number == 0 {
+                return self.bytes(&digits[first..]);
+            }
         }
     }
 
@@ -104,7 +116,7 @@ mod tests {
     fn numbers_render_as_the_formatter_would() {
         for number in [0, 7, 10, 99, 4_294_967_295, u64::MAX] {
             let mut text = Inline::new();
-            text.hex(number, 16, DIGITS_LOWER);
+            text.hex::<16>(number, DIGITS_LOWER);
             text.byte(b'-');
             text.decimal(number);
             assert_eq!(text.finish().as_bytes(), format!("{number:016x}-{number}").as_bytes());

@@ -19,9 +19,9 @@ impl<'a> IdempotencyKey<'a> {
         let mut text = Inline::new();
         text.decimal(system_identifier);
         text.byte(b'-');
-        text.hex(position.commit_lsn.as_u64(), 16, DIGITS_UPPER);
+        text.hex::<16>(position.commit_lsn.as_u64(), DIGITS_UPPER);
         text.byte(b'-');
-        text.hex(u64::from(position.ordinal), 8, DIGITS_UPPER);
+        text.hex::<8>(u64::from(position.ordinal), DIGITS_UPPER);
         IdempotencyKey(text.finish())
     }
 

@@ -96,14 +96,16 @@ fn user_type_text(bytes: &[u8]) -> Result<Text<'_>, &'static str> {
 }
 
 fn uuid_text(bytes: &[u8]) -> Result<Text<'static>, &'static str> {
-    let uuid: [u8; 16] = sized(bytes)?;
+    let uuid = u128::from_be_bytes(sized(bytes)?);
+    let part = |shift: u32| u64::try_from(uuid >> shift & u128::from(u64::MAX)).unwrap_or_default();
     let mut text = Inline::new();
-    for (index, byte) in uuid.into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            text.byte(b'-');
-        }
-        text.hex(u64::from(byte), 2, DIGITS_LOWER);
+    text.hex::<8>(part(96), DIGITS_LOWER);
+    for shift in [80, 64, 48] {
+        text.byte(b'-');
+        text.hex::<4>(part(shift), DIGITS_LOWER);
     }
+    text.byte(b'-');
+    text.hex::<12>(part(0), DIGITS_LOWER);
     Ok(text.finish())
 }
 
