@@ -1,5 +1,10 @@
 //! Fills the outbox table: a backlog for whoever drains it.
 
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::progress::Progress;
@@ -19,7 +24,8 @@ pub(crate) enum Payload {
     Large,
     /// About 100 bytes of payload.
     Small,
-    /// A row of this many bytes on the wire: as `Large` where that fits, otherwise as `Small`.
+    /// A row of this many bytes on the wire: as `Large` where that fits, otherwise as `Small`, otherwise hardly more than
+    /// its number: a row has 155 bytes at the least.
     OfRow { row_bytes: u32 },
 }
 
@@ -27,10 +33,14 @@ pub(crate) enum Payload {
 const BESIDE_PAYLOAD_BYTES: u32 = 120;
 /// The whole beginning of a large document fits in this.
 const LARGE_BEGINNING_BYTES: u32 = 320;
+/// That of a small one fits in this.
+const SMALL_BEGINNING_BYTES: u32 = 90;
+/// That of the smallest one.
+const TINY_BEGINNING_BYTES: u32 = 35;
 /// Documents begin with the number of their row.
 const NUMBER_FOLLOWS: &[u8] = br#"{"order_id":"#;
 
-/// The smallest row that [`Payload::OfRow`] can make.
+/// The smallest row that [`Payload::OfRow`] makes like a `Small` one.
 pub(crate) const ROW_BYTES_MIN: i64 = 220;
 
 /// The number of the row that a document was made for.
@@ -63,6 +73,7 @@ impl Payload {
     /// The beginning of the document for row `i` as SQL; it ends inside a string that is filled up.
     const fn beginning(self) -> &'static str {
         match self {
+            Payload::OfRow { .. } if self.bytes() < SMALL_BEGINNING_BYTES => r#"format('{"order_id":%s,"note":"', i)"#,
             Payload::OfRow { .. } if self.bytes() < LARGE_BEGINNING_BYTES => Payload::Small.beginning(),
             Payload::Large | Payload::OfRow { .. } => {
                 r#"format('{"order_id":%s,"customer_id":"%s","placed_at":"2026-01-05T09:30:00Z","currency":"EUR",' ||
@@ -79,43 +90,131 @@ impl Payload {
         match self {
             Payload::Large => 480,
             Payload::Small => 100,
-            Payload::OfRow { row_bytes } => row_bytes.saturating_sub(BESIDE_PAYLOAD_BYTES),
+            Payload::OfRow { row_bytes } => {
+                let bytes = row_bytes.saturating_sub(BESIDE_PAYLOAD_BYTES);
+                // A constant function has no `max`.
+                if bytes < TINY_BEGINNING_BYTES {
+                    TINY_BEGINNING_BYTES
+                } else {
+                    bytes
+                }
+            }
         }
     }
 
     /// Inserts the rows `first` to `last`.
     pub(crate) fn rows(self, keys: Keys, first: &str, last: &str) -> String {
+        self.rows_of(PayloadType::Json, keys, first, last)
+    }
+
+    fn rows_of(self, payload_type: PayloadType, keys: Keys, first: &str, last: &str) -> String {
         let (beginning, filled) = (self.beginning(), self.bytes() - 2);
         let number = keys.number();
+        let document = payload_type.of(&format!(
+            r#"(rpad({beginning}, {filled}, 'please ring twice ') || '"}}')"#
+        ));
         format!(
-            r#"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
+            r"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
                SELECT '{AGGREGATE_TYPE}', 'order-' || lpad(({number})::text, 8, '0'), 'order_placed',
-                      (rpad({beginning}, {filled}, 'please ring twice ') || '"}}')::json
-               FROM generate_series({first}, {last}) AS i;"#
+                      {document}
+               FROM generate_series({first}, {last}) AS i;"
         )
     }
 }
 
-/// Fills in rows, so many a transaction. Returns the bytes of WAL that this took.
-pub(crate) fn fill(database: &Database, rows: u32, rows_per_transaction: u32, keys: Keys) -> Result<f64, Failure> {
-    let before = database.end_of_wal()?;
-    let progress = Progress::new("filling in rows", rows);
-    let mut done = 0;
-    while done < rows {
-        let until = rows.min(done + ROWS_PER_STATEMENT);
-        let insert = Payload::Large.rows(keys, "low", "least(low + step - 1, high)");
-        let statement = format!(
-            "DO $$ DECLARE step CONSTANT int := {rows_per_transaction}; high CONSTANT int := {until};
-             BEGIN
-                 FOR low IN {} .. high BY step LOOP {insert} COMMIT; END LOOP;
-             END $$",
-            done + 1
-        );
-        database.execute("take the rows", &statement)?;
-        done = until;
-        progress.set(done);
+/// The type of the column that holds the payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PayloadType {
+    /// As the relay's own `migrate` makes the table.
+    Json,
+    Jsonb,
+    Text,
+    Bytea,
+}
+
+impl PayloadType {
+    /// A document, given as an SQL expression of type text.
+    fn of(self, document: &str) -> String {
+        match self {
+            PayloadType::Bytea => format!("convert_to({document}, 'UTF8')"),
+            other => format!("{document}::{other}"),
+        }
     }
-    database.wal_bytes_since(&before)
+
+    /// Empties the table and gives the column this type.
+    pub(crate) fn prepare(self, database: &Database) -> Result<(), Failure> {
+        let sql = format!("TRUNCATE outbox; ALTER TABLE outbox ALTER payload TYPE {self} USING NULL");
+        database.execute("empty the outbox", &sql)
+    }
+}
+
+impl fmt::Display for PayloadType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PayloadType::Json => "json",
+            PayloadType::Jsonb => "jsonb",
+            PayloadType::Text => "text",
+            PayloadType::Bytea => "bytea",
+        })
+    }
+}
+
+/// Rows to be filled in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Filling {
+    pub(crate) rows: u32,
+    pub(crate) rows_per_transaction: u32,
+    pub(crate) payload: Payload,
+    pub(crate) payload_type: PayloadType,
+    pub(crate) keys: Keys,
+}
+
+impl Filling {
+    /// Fills them in. Returns the bytes of WAL that this took.
+    pub(crate) fn fill(self, database: &Database) -> Result<f64, Failure> {
+        let before = database.end_of_wal()?;
+        let progress = Progress::new("filling in rows", self.rows);
+        let mut done = 0;
+        while done < self.rows {
+            let until = self.rows.min(done.saturating_add(self.rows_per_statement()));
+            database.execute("take the rows", &self.statement(done + 1, until))?;
+            done = until;
+            progress.set(done);
+        }
+        database.wal_bytes_since(&before)
+    }
+
+    /// Whole transactions.
+    fn rows_per_statement(self) -> u32 {
+        let transactions = (ROWS_PER_STATEMENT / self.rows_per_transaction).max(1);
+        transactions * self.rows_per_transaction
+    }
+
+    fn statement(self, first: u32, last: u32) -> String {
+        let step = self.rows_per_transaction;
+        let insert = self
+            .payload
+            .rows_of(self.payload_type, self.keys, "low", "least(low + step - 1, high)");
+        format!(
+            "DO $$ DECLARE step CONSTANT int := {step}; high CONSTANT int := {last};
+             BEGIN
+                 FOR low IN {first} .. high BY step LOOP {insert} COMMIT; END LOOP;
+             END $$"
+        )
+    }
+}
+
+/// Fills in rows of the relay's own table, so many a transaction. Returns the bytes of WAL that this took.
+pub(crate) fn fill(database: &Database, rows: u32, rows_per_transaction: u32, keys: Keys) -> Result<f64, Failure> {
+    let filling = Filling {
+        rows,
+        rows_per_transaction,
+        payload: Payload::Large,
+        payload_type: PayloadType::Json,
+        keys,
+    };
+    filling.fill(database)
 }
 
 /// Fills in rows as one transaction.
@@ -125,12 +224,36 @@ pub(crate) fn fill_at_once(database: &Database, rows: u32, payload: Payload) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::row_number;
+    use super::*;
 
     #[test]
     fn a_document_tells_its_row() {
         assert_eq!(row_number(br#"{"order_id":4711,"note":""}"#), Some(4711));
         assert_eq!(row_number(br#"{"order_id":,"note":""}"#), None);
         assert_eq!(row_number(b"{}"), None);
+    }
+
+    #[test]
+    fn a_statement_fills_in_whole_transactions() {
+        let rows_per_statement = |rows_per_transaction| {
+            let filling = Filling {
+                rows: 1,
+                rows_per_transaction,
+                payload: Payload::Large,
+                payload_type: PayloadType::Json,
+                keys: Keys::Distinct,
+            };
+            filling.rows_per_statement()
+        };
+        assert_eq!(rows_per_statement(1), 10_000);
+        assert_eq!(rows_per_statement(3_000), 9_000);
+        assert_eq!(rows_per_statement(1_000_000), 1_000_000);
+    }
+
+    #[test]
+    fn the_smallest_row_still_has_a_whole_document() {
+        let bytes = |row_bytes| Payload::OfRow { row_bytes }.bytes();
+        assert_eq!(bytes(100), TINY_BEGINNING_BYTES);
+        assert_eq!(bytes(600), Payload::Large.bytes());
     }
 }

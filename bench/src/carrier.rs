@@ -40,16 +40,16 @@ impl Carrier for Relay {
     }
 }
 
-/// The relay with both of its connections encrypted and verified.
-pub(crate) struct OverTls<'i> {
+/// The relay with some keys of its configuration on top, and a name that says so.
+pub(crate) struct Configured<'i> {
+    pub(crate) name: &'static str,
     pub(crate) relay: &'i Relay,
-    /// What leads it to the encrypted doors of both servers.
     pub(crate) settings: &'i [String],
 }
 
-impl Carrier for OverTls<'_> {
+impl Carrier for Configured<'_> {
     fn name(&self) -> &'static str {
-        "the relay over TLS"
+        self.name
     }
 
     fn start(&self, slot: &str) -> Result<Child, Failure> {

@@ -119,8 +119,18 @@ impl Child {
         }
     }
 
+    /// Where everything that it says is kept.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Everything that it has said so far.
+    pub(crate) fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     fn tail(&self) -> String {
-        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.said();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }

@@ -57,6 +57,9 @@ pub(crate) enum Failure {
          some more than once; if it is the relay, please report it"
     )]
     Count { carrier: String, expected: i64, found: i64 },
+    /// A slot did not send what it should.
+    #[error("{client} received {found} rows where {expected} were committed: the numbers of this drain mean nothing")]
+    Read { client: String, expected: u32, found: f64 },
     /// A record is missing, or there twice, or was never written.
     #[error(
         "of {expected} rows that were committed {missing} are not in the topic and {repeated} are there more than once; \
@@ -72,6 +75,15 @@ pub(crate) enum Failure {
     /// The relay's own figures.
     #[error("/metrics on port {port} did not answer as it should: {reason}; leave `admin.listen` as it is here")]
     Metrics { port: u16, reason: String },
+    /// The relay's configuration, or what stands behind it.
+    #[error("the relay's configuration cannot be used: {0}")]
+    Configuration(String),
+    /// What was asked for.
+    #[error("nothing can be measured of what was asked for: {0}")]
+    NothingToMeasure(String),
+    /// A record that was not acknowledged.
+    #[error("the brokers did not take a record: {0}")]
+    NotDelivered(String),
     /// A thread of this program.
     #[error("the {0} panicked: a bug of this program, please report it")]
     Panicked(&'static str),

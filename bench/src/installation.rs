@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outbox_relay_tests::certificates::{Authority, Subject};
-use outbox_relay_tests::stack::{self, Options, SUPERUSER, Stack};
+use outbox_relay_tests::stack::{self, KafkaDoors, Options, SUPERUSER, Stack};
 use tempfile::TempDir;
 
 use crate::backlog::AGGREGATE_TYPE;
 use crate::child::Child;
 use crate::database::Database;
+use crate::door::Door;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress;
 use crate::relay::Relay;
 use crate::topic::Topic;
+use crate::usage::Usage;
 
 pub(crate) const DATABASE: &str = "bench";
 pub(crate) const PARTITIONS: i32 = 12;
@@ -40,7 +42,8 @@ pub(crate) struct Installation {
     pub(crate) topic: Topic,
     pub(crate) database: Database,
     pub(crate) stack: Stack,
-    /// Lead the relay to the encrypted doors of both servers.
+    brokers: usize,
+    /// Lead the relay to the encrypted doors of both servers; none with three brokers, which have no such door.
     pub(crate) tls_settings: Vec<String>,
     folder: TempDir,
 }
@@ -52,12 +55,25 @@ impl Installation {
         overrides: &[String],
         interrupt: &Interrupt,
     ) -> Result<Installation, Failure> {
+        Installation::with_brokers(1, program, overrides, interrupt)
+    }
+
+    /// The same with one broker or three. With three, topics have three replicas, of which two must be in sync.
+    pub(crate) fn with_brokers(
+        brokers: usize,
+        program: PathBuf,
+        overrides: &[String],
+        interrupt: &Interrupt,
+    ) -> Result<Installation, Failure> {
         progress::step("starting PostgreSQL and Kafka");
         stack::clear_leftovers()?;
-        let mut stack = Stack::start_numbered(STACK_NAME, &options()?)?;
+        let mut stack = Stack::start_numbered(STACK_NAME, &options(brokers)?)?;
         interrupt.check()?;
         let folder = tempfile::tempdir().map_err(Failure::file("make", &std::env::temp_dir()))?;
-        let tls_settings = open_tls_doors(&mut stack)?;
+        let tls_settings = match brokers {
+            1 => open_tls_doors(&mut stack)?,
+            _ => Vec::new(),
+        };
         let database = Database::create(stack.postgres.facts(), DATABASE, interrupt)?;
         let admin_port = stack::free_port()?;
         let config = write_config(folder.path(), &stack, admin_port)?;
@@ -82,6 +98,7 @@ impl Installation {
             topic,
             database,
             stack,
+            brokers,
             tls_settings,
             folder,
         })
@@ -103,6 +120,26 @@ impl Installation {
         make_topic(&self.stack, name, interrupt)
     }
 
+    /// What leads the relay through a door.
+    pub(crate) fn door_settings(&self, door: Door) -> Vec<String> {
+        match door {
+            Door::Tcp => Vec::new(),
+            Door::Unix => vec![format!("postgres.host={}", self.stack.postgres.socket_dir().display())],
+            Door::Tls => self.tls_settings.clone(),
+        }
+    }
+
+    /// The certificate that whoever asks PostgreSQL for TLS can trust.
+    pub(crate) fn ca_file(&self) -> Result<PathBuf, Failure> {
+        Ok(tls_doors(&self.stack)?.authority.join("ca.crt"))
+    }
+
+    /// What all brokers together have used so far.
+    pub(crate) fn brokers_usage(&self) -> Usage {
+        let nodes = (0..self.brokers).map(|node| self.stack.kafka.pid(node));
+        nodes.filter_map(Usage::of).sum()
+    }
+
     /// For logs and other files that go away at the end.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
@@ -114,13 +151,14 @@ fn make_topic(stack: &Stack, name: &str, interrupt: &Interrupt) -> Result<Topic,
     Topic::watch(stack.kafka.bootstrap_servers(), name, PARTITIONS, interrupt)
 }
 
+fn tls_doors(stack: &Stack) -> Result<KafkaDoors, Failure> {
+    let doors = stack.kafka.facts().doors;
+    doors.ok_or_else(|| Failure::Tls("this Kafka has one way in".to_owned()))
+}
+
 /// PostgreSQL learns to speak TLS beside plain text; Kafka has a door for it.
 fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
-    let doors = stack
-        .kafka
-        .facts()
-        .doors
-        .ok_or_else(|| Failure::Tls("this Kafka has one way in".to_owned()))?;
+    let doors = tls_doors(stack)?;
     let authority = Authority::load(&doors.authority)?;
     let certificate = authority.sign(&Subject::of("postgres", &["127.0.0.1"]))?;
     stack.postgres.show_certificate(&certificate, &authority)?;
@@ -134,8 +172,8 @@ fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
     ])
 }
 
-fn options() -> Result<Options, Failure> {
-    let mut options = Options::with_brokers(1)?;
+fn options(brokers: usize) -> Result<Options, Failure> {
+    let mut options = Options::with_brokers(brokers)?;
     for (parameter, value) in QUIET {
         options.postgres = options.postgres.set(parameter, value);
     }

@@ -8,16 +8,21 @@ mod capacity;
 mod carrier;
 mod child;
 mod compare;
+mod configuration;
 mod database;
+mod door;
 mod drain;
 mod failure;
 mod goals;
 mod installation;
 mod interrupt;
+mod lazy_reader;
 mod machine;
+mod matrix;
 mod median;
 mod micro;
 mod plot;
+mod producer_alone;
 mod progress;
 mod recvlogical;
 mod relay;
@@ -32,6 +37,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use interrupt::Interrupt;
+use tikv_jemallocator::Jemalloc;
+
+/// The relay's own, which librdkafka takes too: a producer that is measured alone would not be the relay's without it.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Measures the relay against a real `PostgreSQL` and a real Kafka of its own.
 #[derive(Debug, Parser)]
@@ -45,6 +55,8 @@ struct CommandLine {
 enum Command {
     /// Minutes: a backlog against `pg_recvlogical`, one large transaction, and the time to the first record
     Smoke(smoke::Options),
+    /// Minutes a case, an hour with --matrix: a backlog of stated rows against the limits above and below it
+    Drain(matrix::Options),
     /// Half an hour: the same work through Debezium Server, and through any other relay, in turn
     Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
@@ -57,18 +69,27 @@ enum Command {
     Steady(steady::Options),
     /// At once: kept results as SVG
     Plot(plot::Options),
+    /// What `drain` starts to know the limit above
+    #[command(name = lazy_reader::COMMAND, hide = true)]
+    LazyReader(lazy_reader::Options),
+    /// What `drain` starts to know the limit below
+    #[command(name = producer_alone::COMMAND, hide = true)]
+    ProducerAlone(producer_alone::Options),
 }
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let outcome = Interrupt::watch().and_then(|interrupt| match command_line.command {
         Command::Smoke(options) => smoke::run(&options, &interrupt),
+        Command::Drain(options) => matrix::run(&options, &interrupt),
         Command::Compare(options) => compare::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
         Command::Goals(options) => goals::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),
         Command::Plot(options) => plot::run(&options),
+        Command::LazyReader(options) => lazy_reader::run(&options, &interrupt),
+        Command::ProducerAlone(options) => producer_alone::run(&options, &interrupt),
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -54,17 +54,24 @@ impl Relay {
         self.admin_port
     }
 
+    /// Gives a program the relay's configuration, with these keys on top.
+    pub(crate) fn configure(&self, command: &mut Command, settings: &[String]) {
+        forget_configuration(command);
+        command.arg("--config").arg(&self.config);
+        for pair in settings.iter().chain(&self.overrides) {
+            command.arg("--set").arg(pair);
+        }
+    }
+
     /// Runs a command that ends by itself.
     pub(crate) fn command(&self, arguments: &[&str], interrupt: &Interrupt) -> Result<(), Failure> {
-        self.spawn(arguments)?.wait(COMMAND_LIMIT, interrupt)
+        self.spawn(arguments, &[])?.wait(COMMAND_LIMIT, interrupt)
     }
 
     /// Starts relaying from a slot, with these keys on top.
     pub(crate) fn run(&self, slot: &str, settings: &[String]) -> Result<Child, Failure> {
         let slot = format!("postgres.slot={slot}");
-        let mut arguments = vec!["run", "--set", &slot];
-        arguments.extend(settings.iter().flat_map(|setting| ["--set", setting]));
-        self.spawn(&arguments)
+        self.spawn(&["run", "--set", &slot], settings)
     }
 
     /// Stops it and waits until it says that everything is confirmed.
@@ -72,13 +79,10 @@ impl Relay {
         running.stop(STOP_LIMIT, interrupt)
     }
 
-    fn spawn(&self, arguments: &[&str]) -> Result<Child, Failure> {
+    fn spawn(&self, arguments: &[&str], settings: &[String]) -> Result<Child, Failure> {
         let mut command = Command::new(&self.program);
-        forget_configuration(&mut command);
-        command.args(arguments).arg("--config").arg(&self.config);
-        for pair in &self.overrides {
-            command.arg("--set").arg(pair);
-        }
+        command.args(arguments);
+        self.configure(&mut command, settings);
         Child::spawn(command, &format!("outbox-relay {}", arguments[0]), &self.log)
     }
 }

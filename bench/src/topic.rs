@@ -79,9 +79,32 @@ impl Topic {
         Ok(answer)
     }
 
+    /// A consumer for the last records, at most so many of each partition, and how many those are.
+    pub(crate) fn last(&self, of_partition: i64) -> Result<(BaseConsumer, i64), Failure> {
+        let mut from = TopicPartitionList::new();
+        let mut records = 0;
+        for element in self.ends()?.elements() {
+            if let Offset::Offset(end) = element.offset() {
+                let begin = (end - of_partition).max(0);
+                from.add_partition_offset(element.topic(), element.partition(), Offset::Offset(begin))?;
+                records += end - begin;
+            }
+        }
+        let consumer = self.consumer()?;
+        consumer.assign(&from)?;
+        Ok((consumer, records))
+    }
+
     /// A consumer for whatever comes from now on, which gets each record as soon as the broker has it.
     pub(crate) fn follow(&self) -> Result<BaseConsumer, Failure> {
-        let consumer: BaseConsumer = ClientConfig::new()
+        let consumer = self.consumer()?;
+        // Asked for "the end", it would look that up later, and miss what came until then.
+        consumer.assign(&self.ends()?)?;
+        Ok(consumer)
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer, Failure> {
+        Ok(ClientConfig::new()
             .set("bootstrap.servers", &self.bootstrap_servers)
             .set("group.id", "unused")
             .set("enable.auto.commit", "false")
@@ -89,9 +112,6 @@ impl Topic {
             .set("fetch.wait.max.ms", "10")
             .set("socket.nagle.disable", "true")
             .set_log_level(RDKafkaLogLevel::Emerg)
-            .create()?;
-        // Asked for "the end", it would look that up later, and miss what came until then.
-        consumer.assign(&self.ends()?)?;
-        Ok(consumer)
+            .create()?)
     }
 }

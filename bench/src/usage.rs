@@ -1,6 +1,7 @@
 //! What a process has used so far, from `/proc`.
 
 use std::fs;
+use std::iter::Sum;
 use std::time::Duration;
 
 /// The kernel shows CPU time in hundredths of a second, whatever its own clock is (`USER_HZ`, proc(5)).
@@ -40,6 +41,16 @@ impl Usage {
     pub(crate) fn core_percent_since(self, earlier: Usage, between: Duration) -> f64 {
         let cpu = self.cpu.saturating_sub(earlier.cpu);
         100.0 * cpu.as_secs_f64() / between.as_secs_f64().max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Of processes that do one work together.
+impl Sum for Usage {
+    fn sum<I: Iterator<Item = Usage>>(usages: I) -> Usage {
+        usages.fold(Usage::default(), |sum, usage| Usage {
+            cpu: sum.cpu + usage.cpu,
+            peak_kib: sum.peak_kib + usage.peak_kib,
+        })
     }
 }
 

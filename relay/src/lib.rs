@@ -13,3 +13,5 @@ pub mod postgres;
 #[cfg(test)]
 mod simulation;
 pub mod telemetry;
+
+pub use kafka::producer_config;

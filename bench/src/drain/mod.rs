@@ -1,32 +1,40 @@
 //! One drain of a backlog, watched from outside.
 //!
-//! It begins when the client has attached to the slot: how long a start takes is a number of its own. It ends when
-//! `pg_recvlogical` has received the last position, or when the brokers have acknowledged the last record to the
-//! carrier, which the end offsets show.
+//! It begins when the client has attached to the slot: how long a start takes is a number of its own. It ends when a
+//! reader has received the last position, or when the brokers have acknowledged the last record to the carrier, which
+//! the end offsets show.
 
 mod table;
 mod watch;
 
 use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::carrier::Carrier;
+use crate::child::Child;
 use crate::database::Database;
+use crate::door::Door;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::recvlogical;
 use crate::topic::Topic;
 use crate::usage::Usage;
+use crate::{lazy_reader, producer_alone, recvlogical};
 use watch::Watch;
 
 pub(crate) use table::Table;
 
+/// For a producer to end once everything is acknowledged.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
 /// Who drains.
 #[derive(Clone, Copy)]
 pub(crate) enum Client<'c> {
-    Recvlogical,
+    /// To nowhere, through a door.
+    Recvlogical(Door),
     /// Into a topic.
     Carrier(&'c dyn Carrier, &'c Topic),
 }
@@ -34,7 +42,7 @@ pub(crate) enum Client<'c> {
 impl fmt::Display for Client<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Client::Recvlogical => "pg_recvlogical",
+            Client::Recvlogical(_) => "pg_recvlogical",
             Client::Carrier(carrier, _) => carrier.name(),
         })
     }
@@ -57,6 +65,13 @@ impl Backlog {
         database.execute("write a checkpoint", "CHECKPOINT")?;
         Ok(Backlog { slot, rows, end })
     }
+
+    /// Another slot that has the same to send.
+    fn copy(&self, installation: &Installation) -> Result<String, Failure> {
+        let copy = format!("{}_copy", self.slot);
+        installation.database.copy_slot(self.slot, &copy)?;
+        Ok(copy)
+    }
 }
 
 /// What a drain took.
@@ -65,7 +80,7 @@ pub(crate) struct Drain {
     pub(crate) rows: u32,
     /// From the start of the program until it was attached to its slot.
     pub(crate) attach_s: f64,
-    /// From there until the first record was acknowledged; not of `pg_recvlogical`.
+    /// From there until the first record was acknowledged; not of readers.
     pub(crate) first_record_s: Option<f64>,
     /// From there until everything was drained.
     pub(crate) drain_s: f64,
@@ -74,6 +89,7 @@ pub(crate) struct Drain {
     pub(crate) start_cpu_s: f64,
     pub(crate) client: Cost,
     pub(crate) walsender: Cost,
+    /// All brokers together.
     pub(crate) broker: Cost,
     /// The load average at its end.
     pub(crate) load: f64,
@@ -116,16 +132,11 @@ pub(crate) fn drain(
     client: Client<'_>,
     interrupt: &Interrupt,
 ) -> Result<Drain, Failure> {
-    let slot = format!("{}_copy", backlog.slot);
-    installation.database.copy_slot(backlog.slot, &slot)?;
+    let slot = backlog.copy(installation)?;
     let drained = match client {
-        Client::Recvlogical => {
-            let mut child = recvlogical::start(installation, &slot, &backlog.end)?;
-            Watch::attach(installation, &mut child, &slot, interrupt)?.until_it_ends(
-                &mut child,
-                backlog.rows,
-                interrupt,
-            )?
+        Client::Recvlogical(door) => {
+            let mut child = recvlogical::start(installation, door, &slot, &backlog.end)?;
+            read_to_the_end(installation, backlog, &mut child, &slot, interrupt)?
         }
         Client::Carrier(carrier, topic) => {
             let before = topic.records()?;
@@ -134,7 +145,7 @@ pub(crate) fn drain(
             let published = || Ok(topic.records()? - before);
             let drained = watch.until_published(&mut child, backlog.rows, published, interrupt)?;
             carrier.stop(child, interrupt)?;
-            expect_exactly(carrier, backlog.rows, published()?)?;
+            expect_exactly(carrier.name(), backlog.rows, published()?)?;
             drained
         }
     };
@@ -142,14 +153,58 @@ pub(crate) fn drain(
     Ok(drained)
 }
 
+/// The lazy reader's drain, to nowhere, with these keys of the relay's configuration on top. Also the bytes of a row on the
+/// wire, as it has counted them.
+pub(crate) fn read_lazily(
+    installation: &Installation,
+    backlog: &Backlog,
+    settings: &[String],
+    interrupt: &Interrupt,
+) -> Result<(Drain, f64), Failure> {
+    let slot = backlog.copy(installation)?;
+    let mut child = lazy_reader::start(installation, settings, &slot, &backlog.end)?;
+    let drained = read_to_the_end(installation, backlog, &mut child, &slot, interrupt)?;
+    installation.database.drop_slot(&slot)?;
+    Ok((drained, lazy_reader::row_bytes(&child, backlog.rows)?))
+}
+
+fn read_to_the_end(
+    installation: &Installation,
+    backlog: &Backlog,
+    child: &mut Child,
+    slot: &str,
+    interrupt: &Interrupt,
+) -> Result<Drain, Failure> {
+    let watch = Watch::attach(installation, child, slot, interrupt)?;
+    watch.until_it_ends(child, backlog.rows, interrupt)
+}
+
+/// Sends as many records as a backlog has into the same topic, without a slot before them.
+pub(crate) fn produce(
+    installation: &Installation,
+    backlog: &Backlog,
+    settings: &[String],
+    (topic, sample): (&Topic, &Path),
+    interrupt: &Interrupt,
+) -> Result<Drain, Failure> {
+    let before = topic.records()?;
+    let published = || Ok(topic.records()? - before);
+    let mut child = producer_alone::start(installation, settings, topic, backlog.rows, sample)?;
+    let watch = Watch::ready(installation, &mut child, producer_alone::READY, interrupt)?;
+    let drained = watch.until_published(&mut child, backlog.rows, published, interrupt)?;
+    child.wait(END_LIMIT, interrupt)?;
+    expect_exactly(producer_alone::NAME, backlog.rows, published()?)?;
+    Ok(drained)
+}
+
 /// Speed does not count when records are missing, or there twice.
-fn expect_exactly(carrier: &dyn Carrier, rows: u32, found: i64) -> Result<(), Failure> {
+fn expect_exactly(carrier: &str, rows: u32, found: i64) -> Result<(), Failure> {
     let expected = i64::from(rows);
     if found == expected {
         return Ok(());
     }
     Err(Failure::Count {
-        carrier: carrier.name().to_owned(),
+        carrier: carrier.to_owned(),
         expected,
         found,
     })

@@ -1,4 +1,4 @@
-//! The three processes of a drain, looked at again and again since the client attached to its slot.
+//! The processes of a drain, looked at again and again since the client attached to its slot.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,12 @@ use crate::usage::Usage;
 /// Often enough to be exact to a percent, seldom enough to cost the clients nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 const LIMIT: Duration = Duration::from_mins(15);
+const READY_LIMIT: Duration = Duration::from_mins(1);
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 
 pub(super) struct Watch<'i> {
     installation: &'i Installation,
-    walsender: u32,
+    walsender: Option<u32>,
     attached_at: Instant,
     attach: Duration,
     first_record: Option<Duration>,
@@ -33,10 +35,29 @@ impl<'i> Watch<'i> {
         slot: &str,
         interrupt: &Interrupt,
     ) -> Result<Watch<'i>, Failure> {
-        let broker_before = Usage::of(installation.stack.kafka.pid(0)).unwrap_or_default();
+        let broker_before = installation.brokers_usage();
         let walsender = installation.attached(child, slot, interrupt)?;
+        Ok(Watch::begin(installation, child, Some(walsender), broker_before))
+    }
+
+    /// The same for a program that needs no slot and says when it begins.
+    pub(super) fn ready(
+        installation: &'i Installation,
+        child: &mut Child,
+        word: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Watch<'i>, Failure> {
+        let broker_before = installation.brokers_usage();
+        while !child.said().contains(word) {
+            child.expect_running("get ready", READY_LIMIT)?;
+            interrupt.pass(ASK_AGAIN)?;
+        }
+        Ok(Watch::begin(installation, child, None, broker_before))
+    }
+
+    fn begin(installation: &'i Installation, child: &Child, walsender: Option<u32>, broker_before: Usage) -> Watch<'i> {
         let client_before = Usage::of(child.pid()).unwrap_or_default();
-        Ok(Watch {
+        Watch {
             installation,
             walsender,
             attached_at: Instant::now(),
@@ -46,7 +67,7 @@ impl<'i> Watch<'i> {
             client_usage: client_before,
             walsender_usage: Usage::default(),
             broker_before,
-        })
+        }
     }
 
     pub(super) fn until_it_ends(
@@ -94,11 +115,11 @@ impl<'i> Watch<'i> {
     /// Notes what is used so far; a process that has just ended keeps what was seen last.
     fn look(&mut self, client: u32) {
         self.client_usage = Usage::of(client).unwrap_or(self.client_usage);
-        self.walsender_usage = Usage::of(self.walsender).unwrap_or(self.walsender_usage);
+        self.walsender_usage = self.walsender.and_then(Usage::of).unwrap_or(self.walsender_usage);
     }
 
     fn finish(self, drained_at: Duration, rows: u32) -> Drain {
-        let broker = Usage::of(self.installation.stack.kafka.pid(0)).unwrap_or_default();
+        let broker = self.installation.brokers_usage();
         Drain {
             rows,
             attach_s: self.attach.as_secs_f64(),

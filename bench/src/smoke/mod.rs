@@ -14,7 +14,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::backlog::{self, Keys, Payload, ROWS_PER_TRANSACTION};
-use crate::carrier::OverTls;
+use crate::carrier::Configured;
+use crate::door::Door;
 use crate::drain::{self, Backlog, Client, Drain};
 use crate::failure::Failure;
 use crate::installation::Installation;
@@ -114,7 +115,8 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
     let database = &installation.database;
     let wal_bytes = backlog::fill(database, plan.rows, plan.rows_per_transaction, Keys::Distinct)?;
     let backlog = Backlog::up_to_now(plan.slot, plan.rows, database)?;
-    let over_tls = OverTls {
+    let over_tls = Configured {
+        name: "the relay over TLS",
         relay: &installation.relay,
         settings: &installation.tls_settings,
     };
@@ -135,7 +137,7 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
             progress::step(&format!("{repetition} of {}: {client} drains", plan.repetitions));
             drain::drain(installation, &backlog, client, interrupt)
         };
-        let (recvlogical, relay) = (drained_by(Client::Recvlogical)?, drained_by(relay)?);
+        let (recvlogical, relay) = (drained_by(Client::Recvlogical(Door::Tcp))?, drained_by(relay)?);
         let relay_over_tls = plan.is_over_tls_too.then(|| drained_by(over_tls)).transpose()?;
         pairs.push(Pair {
             recvlogical,

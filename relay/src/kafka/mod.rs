@@ -25,6 +25,7 @@ mod token;
 
 pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
+pub use properties::producer_config;
 pub(crate) use start_error::StartError;
 
 /// What the simulation needs to be a producer.

@@ -4,7 +4,7 @@ use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use secrecy::ExposeSecret;
 
-use crate::config::{KafkaSettings, PipelineSettings, SecretError};
+use crate::config::{KafkaSettings, PipelineSettings, SecretError, Settings};
 
 /// Whether records may share a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,14 @@ const PROMISES: [(&str, &str); 4] = [
     // Without it librdkafka goes on with later records after a failed one, and a purge comes too late.
     ("enable.gapless.guarantee", "true"),
 ];
+
+/// The configuration of the relay's producer, for who measures that alone.
+///
+/// # Errors
+/// A secret's file cannot be read.
+pub fn producer_config(settings: &Settings) -> Result<ClientConfig, SecretError> {
+    client_config(&settings.kafka, &settings.pipeline, Batching::Full)
+}
 
 /// The producer's configuration. Secrets are read now: a rotated file counts from the next producer on.
 ///

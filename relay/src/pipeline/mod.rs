@@ -22,9 +22,9 @@ use outbox_decoder::stream::{COPY_DATA, StreamMessage, split_frame};
 use outbox_decoder::{CommitPosition, DecodeError, Envelope, Lsn, Position, Timestamp};
 
 /// What librdkafka keeps for a record beyond key and value (measured).
-const RECORD_OVERHEAD_BYTES: usize = 270;
+pub const RECORD_OVERHEAD_BYTES: usize = 270;
 /// What it keeps for a header (measured).
-const HEADER_OVERHEAD_BYTES: usize = 70;
+pub const HEADER_OVERHEAD_BYTES: usize = 70;
 
 /// Counts since the pipeline was made; they only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

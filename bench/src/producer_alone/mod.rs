@@ -1,0 +1,217 @@
+//! The producer alone: the relay's own settings of librdkafka and records that the relay has published, without a slot
+//! before them. What the brokers take, the relay cannot exceed.
+//!
+//! It runs as a program of its own, so that it is measured like the others.
+
+mod sample;
+
+use std::env;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use outbox_relay::config::PipelineSettings;
+use outbox_relay::producer_config;
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+
+use crate::child::Child;
+use crate::configuration::Configuration;
+use crate::failure::Failure;
+use crate::installation::Installation;
+use crate::interrupt::Interrupt;
+use crate::topic::Topic;
+use sample::Sampled;
+
+pub(crate) use sample::take as take_sample;
+
+/// The sub-command that it is.
+pub(crate) const COMMAND: &str = "producer-alone";
+/// What results and complaints call it.
+pub(crate) const NAME: &str = "the producer alone";
+/// What it says when it begins to send.
+pub(crate) const READY: &str = "ready";
+
+/// As the relay's own program sets its allocator up.
+const ALLOCATOR: (&str, &str) = ("MALLOC_CONF", "narenas:1,dirty_decay_ms:1000");
+const POLL: Duration = Duration::from_millis(100);
+/// Short beside the time in which the brokers empty what may be in flight.
+const FULL_WAIT: Duration = Duration::from_millis(1);
+/// How often it looks whether it should stop.
+const LOOK_UP_RECORDS: u32 = 1 << 12;
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[arg(long)]
+    topic: String,
+    /// How many records to send
+    #[arg(long)]
+    records: u32,
+    /// The records, sent again and again
+    #[arg(long, value_name = "FILE")]
+    sample: PathBuf,
+}
+
+/// Starts it, with the relay's configuration; it ends by itself when everything is acknowledged.
+pub(crate) fn start(
+    installation: &Installation,
+    settings: &[String],
+    topic: &Topic,
+    records: u32,
+    sample: &Path,
+) -> Result<Child, Failure> {
+    let own = env::current_exe().map_err(Failure::file("find", Path::new("this program")))?;
+    let mut command = Command::new(own);
+    command.args([COMMAND, "--topic", topic.name(), "--records", &records.to_string()]);
+    command.arg("--sample").arg(sample).env(ALLOCATOR.0, ALLOCATOR.1);
+    installation.relay.configure(&mut command, settings);
+    Child::spawn(command, NAME, &installation.folder().join("producer-alone.log"))
+}
+
+/// Sends everything and waits until the brokers have acknowledged it.
+pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
+    let settings = options.configuration.load()?;
+    let sample = sample::read(&options.sample)?;
+    let config = producer_config(&settings).map_err(|error| Failure::Configuration(error.to_string()))?;
+    let producer: BaseProducer<InFlight> = config.create_with_context(InFlight::default())?;
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Acquire) {
+                producer.poll(POLL);
+            }
+        });
+        let sent = say_ready().and_then(|()| send(&producer, options, &settings.pipeline, &sample, interrupt));
+        is_done.store(true, Ordering::Release);
+        sent
+    })
+}
+
+fn say_ready() -> Result<(), Failure> {
+    println!("{READY}");
+    stdout().flush().map_err(Failure::file("write to", Path::new("stdout")))
+}
+
+fn send(
+    producer: &BaseProducer<InFlight>,
+    options: &Options,
+    limits: &PipelineSettings,
+    sample: &[Sampled],
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    let in_flight = producer.context();
+    for (number, record) in (0..options.records).zip(sample.iter().cycle()) {
+        let bytes = record.in_flight_bytes();
+        while !in_flight.has_room_for(bytes, limits) {
+            in_flight.pass(interrupt)?;
+        }
+        if number % LOOK_UP_RECORDS == 0 {
+            interrupt.check()?;
+        }
+        in_flight.add(bytes);
+        while !hand_over(producer, &options.topic, record, bytes)? {
+            in_flight.pass(interrupt)?;
+        }
+    }
+    while in_flight.records.load(Ordering::Acquire) > 0 {
+        in_flight.pass(interrupt)?;
+    }
+    in_flight.expect_delivered()
+}
+
+/// Whether the producer had room for it.
+fn hand_over(producer: &BaseProducer<InFlight>, topic: &str, record: &Sampled, bytes: usize) -> Result<bool, Failure> {
+    let mut message = BaseRecord::<str, str, usize>::with_opaque_to(topic, bytes).headers(record.headers());
+    message.key = record.key.as_deref();
+    message.payload = record.payload.as_deref();
+    message.timestamp = record.timestamp_ms;
+    match producer.send(message) {
+        Ok(()) => Ok(true),
+        Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
+        Err((error, _)) => Err(error.into()),
+    }
+}
+
+/// What was handed to the producer and not acknowledged yet.
+#[derive(Debug, Default)]
+struct InFlight {
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+    failed: Mutex<Option<KafkaError>>,
+}
+
+impl InFlight {
+    fn has_room_for(&self, bytes: usize, limits: &PipelineSettings) -> bool {
+        let records = self.records.load(Ordering::Acquire);
+        let all_bytes = self.bytes.load(Ordering::Acquire) + bytes;
+        records == 0 || (records < limits.in_flight_records_max && all_bytes <= limits.in_flight_bytes_max)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.records.fetch_add(1, Ordering::AcqRel);
+        self.bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// A moment later, provided that nothing has failed.
+    fn pass(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+        self.expect_delivered()?;
+        interrupt.pass(FULL_WAIT)
+    }
+
+    fn expect_delivered(&self) -> Result<(), Failure> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed
+            .as_ref()
+            .map_or(Ok(()), |error| Err(Failure::NotDelivered(error.to_string())))
+    }
+}
+
+impl ClientContext for InFlight {}
+
+impl ProducerContext for InFlight {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, bytes: usize) {
+        if let Err((error, _)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            failed.get_or_insert_with(|| error.clone());
+        }
+        self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        self.records.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: PipelineSettings = PipelineSettings {
+        in_flight_bytes_max: 1000,
+        in_flight_records_max: 3,
+        drain_timeout_ms: 1,
+    };
+
+    #[test]
+    fn both_bytes_and_records_in_flight_are_bounded() {
+        let in_flight = InFlight::default();
+        in_flight.add(600);
+        assert!(in_flight.has_room_for(400, &LIMITS));
+        assert!(!in_flight.has_room_for(401, &LIMITS));
+        in_flight.add(1);
+        in_flight.add(1);
+        assert!(!in_flight.has_room_for(1, &LIMITS));
+    }
+
+    #[test]
+    fn a_record_above_the_bound_goes_alone() {
+        assert!(InFlight::default().has_room_for(5000, &LIMITS));
+    }
+}
