@@ -5,7 +5,6 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::measure::{Measured, Turn};
-use crate::door::Door;
 use crate::drain::Drain;
 use crate::median::median;
 
@@ -23,8 +22,8 @@ pub(super) struct Numbers {
     pub(super) ratio: f64,
     pub(super) reader_ratio: f64,
     pub(super) producer_ratio: f64,
-    /// Through another door against TCP in plain text.
-    pub(super) door_ratio: Option<f64>,
+    /// Through another door against itself over TCP in plain text.
+    pub(super) tcp_ratio: Option<f64>,
     pub(super) cpu_us_per_event: f64,
     pub(super) walsender_cpu_us_per_event: f64,
     pub(super) broker_cpu_us_per_event: f64,
@@ -45,7 +44,7 @@ impl Numbers {
             ratio: against(|turn| &turn.recvlogical),
             reader_ratio: against(|turn| &turn.lazy_reader),
             producer_ratio: against(|turn| &turn.producer_alone),
-            door_ratio: door_ratio(turns),
+            tcp_ratio: tcp_ratio(turns),
             cpu_us_per_event: over(&|turn| turn.relay.client.cpu_us_per_row),
             walsender_cpu_us_per_event: over(&|turn| turn.relay.walsender.cpu_us_per_row),
             broker_cpu_us_per_event: over(&|turn| turn.relay.broker.cpu_us_per_row),
@@ -56,8 +55,8 @@ impl Numbers {
         }
     }
 
-    /// `name=value` lines; `prefix` begins each name, `door` is what the case goes through.
-    pub(super) fn lines(&self, prefix: &str, door: Door) -> String {
+    /// `name=value` lines; `prefix` begins each name.
+    pub(super) fn lines(&self, prefix: &str) -> String {
         let mut lines = format!(
             "{prefix}_events_per_s={:.0}\n{prefix}_mb_per_s={:.1}\n{prefix}_ratio={:.2}\n{prefix}_reader_ratio={:.2}\n\
              {prefix}_producer_ratio={:.2}\n{prefix}_cpu_us_per_event={:.2}\n{prefix}_walsender_cpu_us_per_event={:.2}\n\
@@ -72,8 +71,8 @@ impl Numbers {
             self.broker_cpu_us_per_event,
             self.rss_mib,
         );
-        if let Some(ratio) = self.door_ratio {
-            let _ = writeln!(lines, "{prefix}_{door}_to_tcp_ratio={ratio:.2}");
+        if let Some(ratio) = self.tcp_ratio {
+            let _ = writeln!(lines, "{prefix}_tcp_ratio={ratio:.2}");
         }
         lines
     }
@@ -88,7 +87,7 @@ fn ratio(one: &Drain, other: &Drain) -> f64 {
     one.rows_per_s() / other.rows_per_s()
 }
 
-fn door_ratio(turns: &[Turn]) -> Option<f64> {
+fn tcp_ratio(turns: &[Turn]) -> Option<f64> {
     let of_turn = |turn: &Turn| Some(ratio(&turn.relay, turn.relay_over_tcp.as_ref()?));
     let ratios: Vec<f64> = turns.iter().filter_map(of_turn).collect();
     (!ratios.is_empty()).then(|| median(ratios))
@@ -97,12 +96,11 @@ fn door_ratio(turns: &[Turn]) -> Option<f64> {
 /// All cases; a single one needs no name.
 pub(super) fn all(measured: &[Measured]) -> String {
     let lines = measured.iter().map(|one| {
-        let case = one.planned.case;
         let prefix = match measured {
             [_] => "drain".to_owned(),
-            _ => format!("drain_{}", case.name()),
+            _ => format!("drain_{}", one.planned.case.name()),
         };
-        Numbers::of(&one.turns).lines(&prefix, case.door)
+        Numbers::of(&one.turns).lines(&prefix)
     });
     lines.collect()
 }
@@ -152,7 +150,7 @@ mod tests {
         let numbers = Numbers::of(&turns);
         assert!(is(numbers.ratio, 2.0), "{numbers:?}");
         assert!(is(numbers.reader_ratio, 0.5), "{numbers:?}");
-        assert_eq!(numbers.door_ratio, None);
+        assert_eq!(numbers.tcp_ratio, None);
     }
 
     #[test]
@@ -165,11 +163,9 @@ mod tests {
     #[test]
     fn another_door_is_compared_with_tcp() {
         let numbers = Numbers::of(&[turn(2.0, 1.0, Some(1.0))]);
-        assert_eq!(numbers.door_ratio, Some(0.5));
+        assert_eq!(numbers.tcp_ratio, Some(0.5));
         assert!(
-            numbers
-                .lines("drain", Door::Tls)
-                .ends_with("drain_tls_to_tcp_ratio=0.50\n"),
+            numbers.lines("drain").ends_with("drain_tcp_ratio=0.50\n"),
             "{numbers:?}"
         );
     }

@@ -84,7 +84,7 @@ impl Report {
             "\nThe relay against pg_recvlogical: {:.2}, the lazy reader: {:.2}, the producer alone: {:.2}",
             numbers.ratio, numbers.reader_ratio, numbers.producer_ratio
         );
-        if let Some(ratio) = numbers.door_ratio {
+        if let Some(ratio) = numbers.tcp_ratio {
             let _ = write!(text, ", itself over TCP: {ratio:.2}");
         }
         text.push_str("\n\n");

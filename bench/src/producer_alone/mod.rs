@@ -35,7 +35,7 @@ pub(crate) use sample::take as take_sample;
 pub(crate) const COMMAND: &str = "producer-alone";
 /// What results and complaints call it.
 pub(crate) const NAME: &str = "the producer alone";
-/// What it says when it begins to send.
+/// What it says when its first record is acknowledged, and it begins to send the others.
 pub(crate) const READY: &str = "ready";
 
 /// As the relay's own program sets its allocator up.
@@ -89,7 +89,13 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
                 producer.poll(POLL);
             }
         });
-        let sent = say_ready().and_then(|()| send(&producer, options, &settings.pipeline, &sample, interrupt));
+        let sender = Sender {
+            producer: &producer,
+            topic: &options.topic,
+            limits: &settings.pipeline,
+            interrupt,
+        };
+        let sent = sender.send_all(options.records, &sample);
         is_done.store(true, Ordering::Release);
         sent
     })
@@ -100,43 +106,62 @@ fn say_ready() -> Result<(), Failure> {
     stdout().flush().map_err(Failure::file("write to", Path::new("stdout")))
 }
 
-fn send(
-    producer: &BaseProducer<InFlight>,
-    options: &Options,
-    limits: &PipelineSettings,
-    sample: &[Sampled],
-    interrupt: &Interrupt,
-) -> Result<(), Failure> {
-    let in_flight = producer.context();
-    for (number, record) in (0..options.records).zip(sample.iter().cycle()) {
-        let bytes = record.in_flight_bytes();
-        while !in_flight.has_room_for(bytes, limits) {
-            in_flight.pass(interrupt)?;
-        }
-        if number % LOOK_UP_RECORDS == 0 {
-            interrupt.check()?;
-        }
-        in_flight.add(bytes);
-        while !hand_over(producer, &options.topic, record, bytes)? {
-            in_flight.pass(interrupt)?;
-        }
-    }
-    while in_flight.records.load(Ordering::Acquire) > 0 {
-        in_flight.pass(interrupt)?;
-    }
-    in_flight.expect_delivered()
+struct Sender<'p> {
+    producer: &'p BaseProducer<InFlight>,
+    topic: &'p str,
+    limits: &'p PipelineSettings,
+    interrupt: &'p Interrupt,
 }
 
-/// Whether the producer had room for it.
-fn hand_over(producer: &BaseProducer<InFlight>, topic: &str, record: &Sampled, bytes: usize) -> Result<bool, Failure> {
-    let mut message = BaseRecord::<str, str, usize>::with_opaque_to(topic, bytes).headers(record.headers());
-    message.key = record.key.as_deref();
-    message.payload = record.payload.as_deref();
-    message.timestamp = record.timestamp_ms;
-    match producer.send(message) {
-        Ok(()) => Ok(true),
-        Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
-        Err((error, _)) => Err(error.into()),
+impl Sender<'_> {
+    /// The first record goes ahead: until it is acknowledged, the producer connects and is given its id, which the relay
+    /// does before it attaches to its slot.
+    fn send_all(&self, records: u32, sample: &[Sampled]) -> Result<(), Failure> {
+        for (number, record) in (0..records).zip(sample.iter().cycle()) {
+            if number % LOOK_UP_RECORDS == 0 {
+                self.interrupt.check()?;
+            }
+            self.send(record)?;
+            if number == 0 {
+                self.until_acknowledged()?;
+                say_ready()?;
+            }
+        }
+        self.until_acknowledged()
+    }
+
+    fn send(&self, record: &Sampled) -> Result<(), Failure> {
+        let in_flight = self.producer.context();
+        let bytes = record.in_flight_bytes();
+        while !in_flight.has_room_for(bytes, self.limits) {
+            in_flight.pass(self.interrupt)?;
+        }
+        in_flight.add(bytes);
+        while !self.hand_over(record, bytes)? {
+            in_flight.pass(self.interrupt)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the producer had room for it.
+    fn hand_over(&self, record: &Sampled, bytes: usize) -> Result<bool, Failure> {
+        let mut message = BaseRecord::<str, str, usize>::with_opaque_to(self.topic, bytes).headers(record.headers());
+        message.key = record.key.as_deref();
+        message.payload = record.payload.as_deref();
+        message.timestamp = record.timestamp_ms;
+        match self.producer.send(message) {
+            Ok(()) => Ok(true),
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => Ok(false),
+            Err((error, _)) => Err(error.into()),
+        }
+    }
+
+    fn until_acknowledged(&self) -> Result<(), Failure> {
+        let in_flight = self.producer.context();
+        while in_flight.records.load(Ordering::Acquire) > 0 {
+            in_flight.pass(self.interrupt)?;
+        }
+        in_flight.expect_delivered()
     }
 }
 
