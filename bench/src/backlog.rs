@@ -25,7 +25,7 @@ pub(crate) enum Payload {
     /// About 100 bytes of payload.
     Small,
     /// A row of this many bytes on the wire: as `Large` where that fits, otherwise as `Small`, otherwise hardly more than
-    /// its number: a row has 155 bytes at the least.
+    /// its number: a row has 160 bytes at the least.
     OfRow { row_bytes: u32 },
 }
 

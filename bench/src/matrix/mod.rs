@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// Rows of each backlog; more for a larger transaction, fewer where they would have more than 1 GiB
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
     rows: u32,
-    /// Bytes of a row on the wire, about, one or several: 100,600. Beside its payload a row has 120
+    /// Bytes of a row on the wire, about, one or several: 100,600. The smallest row there is has 160
     #[arg(long, value_delimiter = ',', default_value = "600", value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     row_bytes: Vec<u32>,
     /// Rows of each transaction, one or several
