@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn megabytes_are_those_of_rows_on_the_wire_and_the_peak_is_the_highest() {
         let numbers = Numbers::of(&[turn(1.0, 1.0, None), turn(2.0, 1.0, None)]);
-        assert!(is(numbers.mb_per_s, 500.0 * 600.0 / 1e6), "{numbers:?}");
+        assert!(is(numbers.mb_per_s, 750.0 * 600.0 / 1e6), "{numbers:?}");
         assert!(is(numbers.rss_mib, 20.0), "{numbers:?}");
     }
 
