@@ -105,12 +105,13 @@ bench: ## the short benchmark, under ten minutes once it is built; its numbers l
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
 	$(BENCH) goals
 
-bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS included: an hour
+bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS and the matrix of drains included: hours
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls --repetitions 5
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 30
 	$(BENCH) steady --search
+	$(BENCH) drain --matrix
 	$(BENCH) compare --repetitions 5
 	$(BENCH) goals
 
