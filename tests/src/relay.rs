@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
@@ -15,6 +17,9 @@ use crate::stack::{ProcessRecord, free_port};
 use crate::wait::wait_for;
 
 const LOG_TAIL_LINES: usize = 40;
+
+/// A thread that has something to write does it sooner, also on a busy machine.
+const LOG_SETTLES: Duration = Duration::from_millis(300);
 
 /// A running relay. Dropped, it is killed.
 #[derive(Debug)]
@@ -77,8 +82,21 @@ impl Relay {
         self.admin_port
     }
 
-    /// Everything it has logged; nothing of a pipe, which would be taken out of it.
+    /// Everything it has logged, once its writer, which is a thread of its own, has nothing more to write.
     pub fn log(&self) -> String {
+        let mut said = self.log_so_far();
+        loop {
+            thread::sleep(LOG_SETTLES);
+            let now = self.log_so_far();
+            if now == said {
+                return now;
+            }
+            said = now;
+        }
+    }
+
+    /// Nothing of a pipe, which would be taken out of it.
+    fn log_so_far(&self) -> String {
         if !self.log.is_file() {
             return String::new();
         }
@@ -193,7 +211,7 @@ impl Relay {
     #[track_caller]
     pub fn wait_for_log(&mut self, text: &str) -> Outcome {
         self.wait_until(&format!("{text:?} in the log"), |relay| {
-            if relay.log().contains(text) {
+            if relay.log_so_far().contains(text) {
                 Ok(())
             } else {
                 Err("not there".to_owned())

@@ -76,11 +76,13 @@ fn password_client_certificate_and_server_certificate_are_rotated_under_load_wit
     let report = scenario.verify(&relay, &load.stop()?)?;
     ensure(report.duplicates == 0, || report.to_string())?;
     let lines = |text: &str| relay.log().matches(text).count();
-    let said = (
+    let (refused, untrusted) = (
         lines("code=\"postgres_authentication_failed\""),
         lines("code=\"postgres_tls_failed\""),
     );
-    ensure(said == (1, 2), || format!("{said:?}\n{}", relay.log()))
+    // The server's word can be lost when it hangs up, and comes with the next attempt then: another change of state.
+    let hung_up = lines("Connection reset by peer");
+    ensure(refused == 1 && (2..=2 + hung_up).contains(&untrusted), || relay.log())
 }
 
 /// Shows a certificate and trusts an authority, from the next connection on.

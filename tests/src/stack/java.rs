@@ -35,7 +35,7 @@ pub(crate) fn java() -> Result<PathBuf, StackError> {
     }
 }
 
-/// A `java` program of at least this major version: the one that [`java`] would take, or else the newest of the
+/// A `java` program of at least this major version: the one that Kafka runs on, or else the newest of the
 /// installed ones. Returned with its version.
 ///
 /// # Errors
