@@ -98,7 +98,7 @@ bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 	@sh deploy/local/setup.sh
 	$(BENCH) smoke $(ARGS)
 
-bench: ## the short benchmark, under ten minutes once it is built; its numbers last
+bench: ## the short benchmark, about ten minutes once it is built; its numbers last
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls

@@ -8,7 +8,7 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// Four threads share one arena, and what they do not need any more goes back to the system within a second: that is faster
+/// All threads share one arena, and what they do not need any more goes back to the system within a second: that is faster
 /// here than an arena for each, and takes less (BENCHMARKS.md).
 #[allow(
     unsafe_code,

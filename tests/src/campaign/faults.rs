@@ -19,6 +19,13 @@ pub(super) const ACKNOWLEDGED: &str = "events_acked_total";
 
 /// Spread over three brokers.
 const PARTITIONS: i32 = 6;
+/// Of three: one may die.
+const TWO_IN_SYNC: (&str, &str) = ("min.insync.replicas", "2");
+
+fn of_three_brokers(name: &str) -> Outcome<Scenario> {
+    let setup = Setup::new(name).three_brokers().partitions(PARTITIONS);
+    setup.topic_config(TWO_IN_SYNC.0, TWO_IN_SYNC.1).start()
+}
 
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -87,8 +94,7 @@ pub(super) fn stop_relays(random: &mut Rng, faults: usize) -> Outcome<Round> {
 }
 
 pub(super) fn kill_brokers(random: &mut Rng, faults: usize) -> Outcome<Round> {
-    let setup = Setup::new("c_brokers").three_brokers().partitions(PARTITIONS);
-    let mut scenario = setup.topic_config("min.insync.replicas", "2").start()?;
+    let mut scenario = of_three_brokers("c_brokers")?;
     let mut relay = scenario.streaming_relay()?;
     let load = scenario.load()?;
     let mut round = Round {
@@ -115,12 +121,10 @@ pub(super) fn kill_brokers(random: &mut Rng, faults: usize) -> Outcome<Round> {
 /// The same, but measured from when every partition takes somebody else's records again until all is published that was
 /// committed by then: what the relay adds to the brokers' own time.
 pub(super) fn kill_leaders(random: &mut Rng, faults: usize) -> Outcome<Round> {
-    let min_insync = [("min.insync.replicas", "2")];
-    let setup = Setup::new("c_leaders").three_brokers().partitions(PARTITIONS);
-    let mut scenario = setup.topic_config(min_insync[0].0, min_insync[0].1).start()?;
+    let mut scenario = of_three_brokers("c_leaders")?;
     let mut relay = scenario.streaming_relay()?;
     let load = scenario.load()?;
-    let mut probe = Probe::of(&scenario, PARTITIONS, &min_insync)?;
+    let mut probe = Probe::of(&scenario, PARTITIONS, &[TWO_IN_SYNC])?;
     let database = scenario.database()?;
     let mut round = Round {
         brokers: 3,
