@@ -42,6 +42,9 @@ pub(crate) trait Produce {
     /// until they are there again.
     fn is_late(&self) -> bool;
 
+    /// Has everything reported that has happened since the last time.
+    fn poll(&self);
+
     /// Gives up everything that is queued or in flight: each record comes back as a failed report.
     fn purge(&self);
 }

@@ -1,10 +1,9 @@
-//! One librdkafka producer and the thread that polls it.
+//! One librdkafka producer. Whoever owns it polls it: that is when librdkafka says what has happened.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::thread;
 use std::time::Duration;
 
 use outbox_decoder::{Envelope, TopicName};
@@ -24,7 +23,8 @@ use crate::kafka::start_error::StartError;
 use crate::kafka::token::Tokens;
 use crate::pipeline::Ticket;
 
-const POLL_MS: u64 = 100;
+/// So many calls one poll may take: each brings a batch of acknowledgements, an error or a line for the log.
+const REPORTS_MAX: usize = 10_000;
 
 /// A producer. When it is dropped its threads end by themselves, and the last of them purges what it still holds.
 pub(crate) struct Producer {
@@ -35,6 +35,7 @@ pub(crate) struct Producer {
     /// What it was made from.
     credentials: Credentials,
     clock: RefCell<Ahead>,
+    tokens: Option<Arc<Tokens>>,
     _threads: Threads,
 }
 
@@ -96,21 +97,18 @@ impl Producer {
         let threads = Threads(Arc::clone(&stopping));
         let to_count = Questions::start(Arc::clone(&client), kafka.clone(), reports, Arc::clone(&stopping));
         let to_count = to_count.map_err(|error| no_thread(&error))?;
-        if let Some(tokens) = tokens {
-            tokens
-                .fetch_ahead(Arc::clone(&stopping))
+        if let Some(tokens) = &tokens {
+            let polled = Arc::clone(&client);
+            Arc::clone(tokens)
+                .fetch_ahead(move |limit| polled.poll(limit), stopping)
                 .map_err(|error| no_thread(&error))?;
         }
-        let polled = Arc::clone(&client);
-        thread::Builder::new()
-            .name("kafka-poll".to_owned())
-            .spawn(move || poll(&polled, &stopping))
-            .map_err(|error| no_thread(&error))?;
         Ok(Self {
             client,
             to_count,
             credentials,
             clock,
+            tokens,
             _threads: threads,
         })
     }
@@ -157,6 +155,21 @@ impl Produce for Producer {
         self.clock.borrow_mut().was_set_back()
     }
 
+    fn poll(&self) {
+        // Until the first token is there, the thread that waits for it does this.
+        if self.tokens.as_ref().is_some_and(|tokens| !tokens.has_begun()) {
+            return;
+        }
+        let reports = &self.client.context().reports;
+        for _ in 0..REPORTS_MAX {
+            let heard = reports.heard();
+            self.client.poll(Duration::ZERO);
+            if reports.heard() == heard {
+                return;
+            }
+        }
+    }
+
     fn purge(&self) {
         self.client.purge(PurgeConfig::default().queue().inflight());
     }
@@ -164,12 +177,6 @@ impl Produce for Producer {
 
 fn no_thread(error: &std::io::Error) -> KafkaError {
     KafkaError::ClientCreation(format!("no thread could be started: {error}"))
-}
-
-fn poll(client: &BaseProducer<Callbacks>, stopping: &AtomicBool) {
-    while !stopping.load(Ordering::Acquire) {
-        client.poll(Duration::from_millis(POLL_MS));
-    }
 }
 
 #[allow(

@@ -1,5 +1,4 @@
-//! Questions to the brokers that have to be waited for, on a thread of their own: neither the loop nor the poll thread
-//! can afford that.
+//! Questions to the brokers that have to be waited for, on a thread of their own: the loop cannot afford that.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

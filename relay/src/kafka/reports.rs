@@ -1,8 +1,8 @@
-//! What librdkafka reports on the poll thread, for the thread that decides.
+//! What librdkafka reports when it is polled, and what its brokers answer, for the loop, which decides.
 //!
 //! The queue needs no bound of its own: it holds at most one report for each record in flight.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outbox_decoder::{Timestamp, TopicName};
@@ -13,7 +13,6 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, OwnedMessage};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::{ClientContext, Message};
-use tokio::sync::Notify;
 
 use crate::clock;
 use crate::fault::{Fault, FaultKind};
@@ -95,7 +94,7 @@ pub(super) struct Doubt {
     pub(super) fault: Fault,
 }
 
-/// Shared by the poll thread, where callbacks run, and the loop, which takes what they left.
+/// Shared by the loop, which polls, so that callbacks run there, and takes what they left, and the thread that asks.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     taken: Mutex<Taken>,
@@ -111,8 +110,7 @@ pub(crate) struct Reports {
     /// Why a broker and the relay did not trust each other, the last time.
     refusal: Mutex<Option<Fault>>,
     are_brokers_up: AtomicBool,
-    wake_at: AtomicUsize,
-    notify: Notify,
+    heard: AtomicU64,
 }
 
 impl Reports {
@@ -125,16 +123,13 @@ impl Reports {
         std::mem::swap(&mut *self.lock(), container);
     }
 
-    /// Waits until so many records are acknowledged, or something else has happened.
-    pub(super) async fn arrived(&self, acknowledged: usize) {
-        let is_reached = {
-            let taken = self.lock();
-            self.wake_at.store(acknowledged, Ordering::Relaxed);
-            taken.is_reached(acknowledged)
-        };
-        if !is_reached {
-            self.notify.notified().await;
-        }
+    /// How often librdkafka has called back.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn brokers(&self) -> Brokers {
@@ -277,7 +272,6 @@ impl Reports {
     fn set_brokers(&self, brokers: Brokers) {
         self.are_brokers_up.store(brokers == Brokers::Up, Ordering::Release);
         *of(&self.brokers) = brokers;
-        self.notify.notify_one();
     }
 
     /// The brokers have a record.
@@ -286,21 +280,21 @@ impl Reports {
         if !self.are_brokers_up() {
             self.brokers_answered();
         }
-        self.push(|taken| taken.acknowledged.push((ticket, at)));
+        self.lock().acknowledged.push((ticket, at));
     }
 
     /// A record comes back.
     pub(crate) fn failed(&self, failed: Failed) {
-        self.push(|taken| taken.failed.push(failed));
+        self.lock().failed.push(failed);
     }
 
     /// The producer has said that something is wrong with it.
     pub(crate) fn erred(&self) {
-        self.push(|taken| taken.has_erred = true);
+        self.lock().has_erred = true;
     }
 
     pub(crate) fn counted(&self, topic: TopicName, partitions: usize) {
-        self.push(|taken| taken.counted.push((topic, partitions)));
+        self.lock().counted.push((topic, partitions));
     }
 
     /// The reports that wait, without times, for the simulation that visits every state.
@@ -320,19 +314,6 @@ impl Reports {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Each wake-up of the loop costs: it is woken when what it waits for is reached, and once.
-    fn push(&self, push: impl FnOnce(&mut Taken)) {
-        let is_reached_now = {
-            let mut taken = self.lock();
-            let wake_at = self.wake_at.load(Ordering::Relaxed);
-            let was_reached = taken.is_reached(wake_at);
-            push(&mut taken);
-            !was_reached && taken.is_reached(wake_at)
-        };
-        if is_reached_now {
-            self.notify.notify_one();
-        }
-    }
 }
 
 fn of<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -340,8 +321,8 @@ fn of<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Taken {
-    fn is_reached(&self, acknowledged: usize) -> bool {
-        self.acknowledged.len() >= acknowledged || !self.failed.is_empty() || !self.counted.is_empty() || self.has_erred
+    pub(super) const fn is_empty(&self) -> bool {
+        self.acknowledged.is_empty() && self.failed.is_empty() && self.counted.is_empty() && !self.has_erred
     }
 }
 
@@ -359,6 +340,7 @@ impl ClientContext for Callbacks {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.reports.hear();
         // librdkafka repeats itself with every attempt. What matters of it becomes a change of state.
         tracing::debug!(target: LOG_TARGET, ?level, facility, "{message}");
         if let Some(reason) = connection::logged(level, facility, message) {
@@ -367,12 +349,14 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.reports.hear();
         // The event carries the reason of a fatal error, not that it is fatal: whoever takes this asks the producer.
         self.reports.erred();
         self.said(error.rdkafka_error_code(), reason);
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.reports.hear();
         let tokens = self.tokens.as_ref().ok_or("no source of tokens is configured")?;
         let taken = tokens.take();
         match &taken {
@@ -403,6 +387,7 @@ impl ProducerContext for Callbacks {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: usize) {
+        self.reports.hear();
         let ticket = Ticket::from_u64(ticket as u64);
         match result {
             Ok(_) => self.reports.acknowledged(ticket),

@@ -7,6 +7,7 @@ mod confirm;
 mod figures;
 mod goodbye;
 mod interrupt;
+mod looks;
 mod lookout;
 mod settle;
 mod stream;
@@ -223,6 +224,7 @@ impl Line {
                         self.delivery.turn(pipeline, Instant::now());
                         figures::show(&self.metrics, pipeline, self.received_before);
                     } else {
+                        self.delivery.poll();
                         self.delivery.show_brokers();
                     }
                 }

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::{self, Interrupt, Notices};
+use super::looks::Looks;
 use super::lookout::Lookout;
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
@@ -56,6 +57,7 @@ pub(super) struct Streaming<'l> {
     silent_from: Instant,
     drain_until: Option<Instant>,
     leave_at: Option<(Instant, Fault)>,
+    looks: Looks,
     lookout: Lookout,
     notices: Notices,
 }
@@ -80,6 +82,7 @@ impl<'l> Streaming<'l> {
             silent_from: now,
             drain_until: None,
             leave_at: None,
+            looks: Looks::new(now),
             lookout: Lookout::default(),
             notices: Notices::default(),
         }
@@ -106,19 +109,20 @@ impl<'l> Streaming<'l> {
             }
             let (is_draining, is_leaving) = (self.drain_until.is_some(), self.leave_at.is_some());
             let (wants_bytes, wants_reports) = (self.pause.is_none(), self.wants_reports());
-            let enough = self.enough_reports();
-            // In this order: what must never be late comes first. Reports only wake the loop when something waits for
-            // them; otherwise the tick collects them, because each wake-up costs.
+            let look = tokio::time::sleep(self.next_look(Instant::now()));
+            // In this order: what must never be late comes first.
             tokio::select! {
                 biased;
                 () = stop_asked(&mut self.line.shutdown), if !is_draining => self.begin_drain(),
                 at = tick.tick() => self.tick(at.into_std()).await?,
-                () = self.line.delivery.reports_arrived(enough), if wants_reports => self.turn(),
+                () = look, if wants_reports => self.look(),
                 error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
                 read = self.stream.read(), if wants_bytes => {
                     read.map_err(|error| self.gone(&error))?;
                     self.heard_at = Instant::now();
                     self.silent_from = self.heard_at;
+                    self.line.delivery.poll();
+                    self.looks.note(self.heard_at);
                 }
             }
         }
@@ -204,22 +208,28 @@ impl<'l> Streaming<'l> {
             && pipeline.ledger().in_flight_records() <= limits.in_flight_records_max / 4 * 3
     }
 
+    /// With nothing in flight and nothing that waits, the tick is soon enough.
     fn wants_reports(&self) -> bool {
-        self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing()
+        let is_waiting = self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing();
+        is_waiting || self.line.in_flight_records() > 0
     }
 
-    /// How many acknowledgements are worth waking up for: with a full budget, those that free a quarter of it.
-    fn enough_reports(&self) -> usize {
-        if self.pause == Some(Pause::Full) && self.line.delivery.is_flowing() {
-            self.line.in_flight_records() / 4
-        } else {
-            1
+    /// While bytes gather, the read after that is soon enough.
+    fn next_look(&self, now: Instant) -> Duration {
+        self.looks.wait(now) + self.stream.nap_left(now)
+    }
+
+    fn look(&mut self) {
+        if self.turn() {
+            self.looks.note(Instant::now());
         }
     }
 
-    fn turn(&mut self) {
-        if let Some((_, pipeline)) = &mut self.line.pipeline {
-            self.line.delivery.turn(pipeline, Instant::now());
+    /// Whether the brokers have reported something.
+    fn turn(&mut self) -> bool {
+        match &mut self.line.pipeline {
+            Some((_, pipeline)) => self.line.delivery.turn(pipeline, Instant::now()),
+            None => false,
         }
     }
 
@@ -235,7 +245,7 @@ impl<'l> Streaming<'l> {
     async fn tick(&mut self, now: Instant) -> Result<(), End> {
         self.settle(now);
         self.line.beat();
-        self.turn();
+        self.look();
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }

@@ -1,6 +1,6 @@
 //! A walsender connection while it streams: read lazily, answered in between.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use outbox_decoder::stream::{COPY_DATA, StatusUpdate, frame_bytes};
@@ -52,6 +52,12 @@ impl ReplicationStream {
     /// Moves on over the first `bytes` of the buffer.
     pub fn consume(&mut self, bytes: usize) {
         self.messages.buffer.advance(bytes);
+    }
+
+    /// How long the next read still lets bytes gather.
+    pub fn nap_left(&self, now: Instant) -> Duration {
+        let until = self.nap_until.unwrap_or(now);
+        until.saturating_duration_since(now)
     }
 
     /// Reads more into the buffer, after a wait when a backlog is streaming in. Nothing is lost when it is cancelled.

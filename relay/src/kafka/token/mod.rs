@@ -1,8 +1,8 @@
 //! Tokens for a login with OAUTHBEARER: always one at hand, and a newer one before it ends.
 //!
-//! librdkafka asks for the next one when four fifths of a token's life are over, on the thread that also delivers
-//! acknowledgements. That thread must not wait for a program, so the next one is fetched before, on a thread of its own.
-//! Only the very first is fetched when it is asked for: without it there is nothing to acknowledge.
+//! librdkafka asks for the next one when four fifths of a token's life are over, whoever polls it. The loop must not wait
+//! for a program, so a thread of its own fetches the next one before. Only the very first is fetched when it is asked for:
+//! until it is there, that thread polls, and nobody else.
 
 mod command;
 mod read;
@@ -40,6 +40,8 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Default)]
 struct State {
+    /// The first was handed out.
+    has_begun: bool,
     /// When the next one is to be fetched.
     due_at_ms: Option<i64>,
     /// The next one, or why there is none.
@@ -64,10 +66,16 @@ impl Tokens {
                 self.state().due_at_ms = Some(now_ms + ASK_AGAIN_AFTER_MS);
                 return Err(why);
             }
+            Some(Ok(_)) | None if self.has_begun() => {
+                self.state().due_at_ms = Some(now_ms);
+                return Err("the next token is not there yet".to_owned());
+            }
             Some(Ok(_)) | None => self.fetch()?,
         };
+        let mut state = self.state();
+        state.has_begun = true;
         // Early enough for a source that takes its time.
-        self.state().due_at_ms = Some(now_ms + (token.expires_at_ms - now_ms) / 5 * 3);
+        state.due_at_ms = Some(now_ms + (token.expires_at_ms - now_ms) / 5 * 3);
         Ok(OAuthToken {
             token: token.value.expose_secret().to_owned(),
             principal_name: token.principal,
@@ -75,9 +83,21 @@ impl Tokens {
         })
     }
 
-    /// Starts the thread that fetches the next ones.
-    pub(super) fn fetch_ahead(self: Arc<Self>, stopping: Arc<AtomicBool>) -> std::io::Result<()> {
+    /// Whether there was a token: from then on, asking for one takes no time.
+    pub(super) fn has_begun(&self) -> bool {
+        self.state().has_begun
+    }
+
+    /// Starts the thread that polls until librdkafka has the first token, and fetches the next ones.
+    pub(super) fn fetch_ahead(
+        self: Arc<Self>,
+        poll: impl Fn(Duration) + Send + 'static,
+        stopping: Arc<AtomicBool>,
+    ) -> std::io::Result<()> {
         let run = move || {
+            while !stopping.load(Ordering::Acquire) && !self.has_begun() {
+                poll(LOOK_EVERY);
+            }
             while !stopping.load(Ordering::Acquire) {
                 self.fetch_if_due(now_ms());
                 thread::sleep(LOOK_EVERY);
@@ -141,6 +161,18 @@ mod tests {
         assert!(tokens.state().next.is_none(), "far too early");
         tokens.fetch_if_due(first - 60_000 + 40_000);
         assert!(matches!(&tokens.state().next, Some(Ok(next)) if next.expires_at_ms == first));
+    }
+
+    #[test]
+    fn only_the_first_token_is_waited_for() {
+        let tokens = tokens(60_000);
+        assert!(!tokens.has_begun());
+        tokens.take().expect("the first token");
+        assert!(tokens.has_begun());
+        let why = tokens.take().err().expect("nobody has fetched another one");
+        assert!(why.contains("not there yet"), "{why}");
+        tokens.fetch_if_due(now_ms());
+        tokens.take().expect("what was fetched because somebody asked");
     }
 
     #[test]
