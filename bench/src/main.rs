@@ -29,6 +29,7 @@ mod relay;
 mod results;
 mod smoke;
 mod steady;
+mod subject;
 mod topic;
 mod usage;
 

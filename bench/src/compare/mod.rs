@@ -15,8 +15,6 @@ mod published;
 mod report;
 mod same_records;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::backlog::{self, Keys, ROWS_PER_TRANSACTION};
@@ -24,9 +22,10 @@ use crate::drain::{self, Backlog, Client};
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::relay::{self, SLOT};
+use crate::relay::SLOT;
 use crate::results::{self, Circumstances};
 use crate::steady::Load;
+use crate::subject::Subject;
 use crate::{machine, plot, progress};
 use distribution::Distribution;
 use peer::Peer;
@@ -68,12 +67,8 @@ pub(crate) struct Options {
     /// Leaves Debezium Server out, which is 780 MB to download and needs Java 21
     #[arg(long, requires = "other")]
     without_debezium: bool,
-    /// The relay to measure, instead of this workspace's release build
-    #[arg(long, value_name = "FILE")]
-    relay: Option<PathBuf>,
-    /// Sets a key of the relay's configuration, for experiments; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// Sets a property of Debezium Server, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     debezium_set: Vec<String>,
@@ -82,9 +77,9 @@ pub(crate) struct Options {
 /// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let distribution = (!options.without_debezium).then(Distribution::find).transpose()?;
-    let program = relay::program(options.relay.as_deref())?;
+    let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.set, interrupt)?;
+    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
     let peers = peer::all(distribution, options, &installation, interrupt)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
@@ -95,7 +90,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
         options.repetitions
     };
     let live = live::in_turn(&installation, &peers, load, repetitions, interrupt)?;
-    let circumstances = Circumstances::now(&options.set, load_before);
+    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
     let report = Report::new(circumstances, &options.debezium_set, turns, live, &peers, differences);
     drop(peers);
     drop(installation);

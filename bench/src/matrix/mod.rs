@@ -18,8 +18,9 @@ use crate::door::Door;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
+use crate::machine;
 use crate::results::Circumstances;
-use crate::{machine, relay};
+use crate::subject::Subject;
 use case::Brokers;
 use measure::{Measured, measure};
 use plan::{Dimensions, Plan, Planned, matrix};
@@ -55,12 +56,8 @@ pub(crate) struct Options {
     /// one warm-up, which also yields the records for the producer alone
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     warm_ups: u32,
-    /// The relay to measure, instead of this workspace's release build
-    #[arg(long, value_name = "FILE")]
-    relay: Option<PathBuf>,
-    /// Sets a key of the relay's configuration, for experiments; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 impl Options {
@@ -87,13 +84,13 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
             .collect();
         return Err(Failure::NothingToMeasure(why.join("; ")));
     }
-    let program = relay::program(options.relay.as_deref())?;
+    let program = options.subject.program()?;
     let load_before = machine::load();
     let mut measured = Vec::new();
     for same_servers in cases.chunk_by(|one, next| one.case.brokers == next.case.brokers) {
         measured.extend(measure_all(program.clone(), same_servers, options, interrupt)?);
     }
-    let circumstances = Circumstances::now(&options.set, load_before);
+    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
     let report = Report::new(circumstances, options.rows, measured, left_out);
     println!("{}", report.tables());
     println!("kept in {}\n", report.keep()?.display());
@@ -112,7 +109,7 @@ fn measure_all(
         return Ok(Vec::new());
     };
     let brokers = first.case.brokers.number();
-    let installation = Installation::with_brokers(brokers, program, &options.set, interrupt)?;
+    let installation = Installation::with_brokers(brokers, program, &options.subject.overrides, interrupt)?;
     // A broker that has just started compiles its own code first.
     let warm_ups = [options.warm_ups].into_iter().chain(std::iter::repeat(1));
     let measured = cases.iter().zip(warm_ups);

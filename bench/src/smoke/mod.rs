@@ -9,8 +9,6 @@ mod kept;
 mod report;
 mod start;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::backlog::{self, Keys, Payload, ROWS_PER_TRANSACTION};
@@ -20,8 +18,9 @@ use crate::drain::{self, Backlog, Client, Drain};
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::relay::{self, SLOT};
+use crate::relay::SLOT;
 use crate::results::{self, Circumstances};
+use crate::subject::Subject;
 use crate::{machine, plot, progress};
 use report::{Backlogged, Pair, Report};
 
@@ -53,12 +52,8 @@ pub(crate) struct Options {
     /// How often the relay is started on a single row
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
-    /// The relay to measure, instead of this workspace's release build
-    #[arg(long, value_name = "FILE")]
-    relay: Option<PathBuf>,
-    /// Sets a key of the relay's configuration, for experiments; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 impl Options {
@@ -76,16 +71,16 @@ impl Options {
 
 /// Measures, prints a table, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
-    let program = relay::program(options.relay.as_deref())?;
+    let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.set, interrupt)?;
+    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
     installation.relay.command(&["slot", "create"], interrupt)?;
     let backlog = drain_in_turn(&installation, options.plan(), interrupt)?;
     let singles = drain_singles(&installation, options, interrupt)?;
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
     let report = Report::new(
-        Circumstances::now(&options.set, load_before),
+        Circumstances::now(&options.subject.overrides, load_before),
         backlog,
         singles,
         large,

@@ -16,7 +16,7 @@ mod search;
 mod verdict;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
@@ -26,7 +26,8 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::results::{self, Circumstances};
-use crate::{machine, plot, progress, relay};
+use crate::subject::Subject;
+use crate::{machine, plot, progress};
 pub(crate) use load::Load;
 pub(crate) use measure::{Steady, measure};
 use report::Report;
@@ -68,12 +69,8 @@ pub(crate) struct Options {
     /// The bound of --search in milliseconds
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     p99_bound_ms: u32,
-    /// The relay to measure, instead of this workspace's release build
-    #[arg(long, value_name = "FILE")]
-    relay: Option<PathBuf>,
-    /// Sets a key of the relay's configuration, for experiments; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
 }
 
 impl Options {
@@ -95,18 +92,18 @@ impl Options {
 
 /// Measures, prints tables, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
-    let program = relay::program(options.relay.as_deref())?;
+    let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.set, interrupt)?;
+    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
     warm_up_broker(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
     if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
-        let report = peak::Report::new(Circumstances::now(&options.set, load_before), found);
+        let report = peak::Report::new(Circumstances::now(&options.subject.overrides, load_before), found);
         say(&report.table(), &report.keep()?, &report.numbers());
     } else {
         let runs = measure_at(options.rate)?;
-        let report = Report::new(Circumstances::now(&options.set, load_before), runs);
+        let report = Report::new(Circumstances::now(&options.subject.overrides, load_before), runs);
         say(&report.table(), &report.keep()?, &report.numbers());
     }
     Ok(())

@@ -313,7 +313,6 @@ impl Reports {
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
 }
 
 fn of<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,8 +7,8 @@ mod confirm;
 mod figures;
 mod goodbye;
 mod interrupt;
-mod looks;
 mod lookout;
+mod looks;
 mod settle;
 mod stream;
 

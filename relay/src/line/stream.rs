@@ -6,8 +6,8 @@ use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::{self, Interrupt, Notices};
-use super::looks::Looks;
 use super::lookout::Lookout;
+use super::looks::Looks;
 use super::{Line, TICK, figures, stop_asked};
 use crate::clock;
 use crate::fault::{Fault, FaultKind};

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use nix::sys::signal::Signal;
 
 use super::StackError;
 use super::claim::Claim;
-use super::java::java;
 use super::kafka_doors::KafkaDoors;
+use super::kafka_launch::{Launch, Storage};
+use super::kafka_options::KafkaOptions;
 use super::kafka_properties::{NodeAddress, detour, properties};
 use super::layout::{Layout, make_dir};
-use super::packages::{kafka_jars, kafka_version};
 use super::ports::{free_port, is_open};
-use super::process::{ServerProcess, tail};
+use super::process::ServerProcess;
 use super::state::KafkaFacts;
 use super::topics::Topics;
 
@@ -25,80 +24,6 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 /// One node gets room for a benchmark, three must fit on a small machine together.
 const JVM_ONE: [&str; 2] = ["-Xmx512m", "-XX:+UseG1GC"];
 const JVM_THREE: [&str; 3] = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-const JVM_TOOL: [&str; 3] = ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
-const JVM_LOG: [&str; 2] = [
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-];
-
-/// What to start.
-#[derive(Debug, Clone)]
-pub struct KafkaOptions {
-    /// Number of nodes, 1 or 3.
-    pub brokers: usize,
-    /// The release, as `4.2.0`.
-    pub version: String,
-    /// Broker settings (`server.properties`) beside or instead of the stack's, for every node.
-    pub settings: Vec<(String, String)>,
-    /// Encrypted ways in, logins and rules beside the plain listener; for one node.
-    pub doors: bool,
-    /// One more plain listener, and the port that it tells clients to go to; for one node.
-    pub detour: Option<(u16, u16)>,
-    /// Where the data directories are made, instead of among the stack's own files.
-    pub disk: Option<PathBuf>,
-    /// The name of the data folder and of the state file; one living process at a time may use a name.
-    pub name: String,
-}
-
-impl KafkaOptions {
-    /// Options for one node.
-    pub fn named(name: &str) -> KafkaOptions {
-        KafkaOptions {
-            brokers: 1,
-            version: kafka_version().to_owned(),
-            settings: Vec::new(),
-            doors: false,
-            detour: None,
-            disk: None,
-            name: name.to_owned(),
-        }
-    }
-
-    /// Sets the number of nodes, 1 or 3.
-    #[must_use]
-    pub fn brokers(mut self, brokers: usize) -> KafkaOptions {
-        self.brokers = brokers;
-        self
-    }
-
-    /// Sets the release.
-    #[must_use]
-    pub fn version(mut self, version: &str) -> KafkaOptions {
-        version.clone_into(&mut self.version);
-        self
-    }
-
-    /// Adds encrypted ways in, logins and rules, if there is only one node.
-    #[must_use]
-    pub fn with_doors(mut self) -> KafkaOptions {
-        self.doors = self.brokers == 1;
-        self
-    }
-
-    /// Adds a listener at `listen` that sends its clients to `advertised`, where something may stand in between.
-    #[must_use]
-    pub fn detour(mut self, listen: u16, advertised: u16) -> KafkaOptions {
-        self.detour = Some((listen, advertised));
-        self
-    }
-
-    /// Adds a broker setting.
-    #[must_use]
-    pub fn set(mut self, key: &str, value: &str) -> KafkaOptions {
-        self.settings.push((key.to_owned(), value.to_owned()));
-        self
-    }
-}
 
 /// Running Kafka nodes. Dropped, they are killed and their data are removed.
 #[derive(Debug)]
@@ -109,13 +34,6 @@ pub struct Kafka {
     launch: Launch,
     doors: Option<KafkaDoors>,
     nodes: Vec<Node>,
-}
-
-/// How a Java program of Kafka is started.
-#[derive(Debug)]
-struct Launch {
-    java: PathBuf,
-    jars: PathBuf,
 }
 
 #[derive(Debug)]
@@ -147,10 +65,7 @@ impl Kafka {
                 expected: "the stack has 1 or 3",
             });
         }
-        let launch = Launch {
-            java: java()?,
-            jars: kafka_jars(claim.layout(), &options.version)?,
-        };
+        let launch = Launch::of(claim.layout(), &options.version)?;
         let mut nodes = Vec::new();
         for id in (1..).take(options.brokers) {
             let address = NodeAddress {
@@ -187,7 +102,8 @@ impl Kafka {
             let text = properties(node.address, &addresses, &node.log_dir(), &settings);
             fs::write(node.config(), text).map_err(StackError::file("write", &node.config()))?;
         }
-        launch.format(&nodes)?;
+        let storages: Vec<Storage<'_>> = nodes.iter().map(Node::storage).collect();
+        launch.format(&storages)?;
         let mut kafka = Kafka {
             claim,
             bootstrap_servers,
@@ -441,68 +357,16 @@ impl Node {
         self.folder.join("server.properties")
     }
 
+    fn storage(&self) -> Storage<'_> {
+        Storage {
+            config: self.config(),
+            log_file: &self.log_file,
+        }
+    }
+
     fn log_dir(&self) -> PathBuf {
         self.folder.join("log")
     }
-}
-
-impl Launch {
-    fn command(&self, jvm: &[&str], class: &str) -> Command {
-        let mut command = Command::new(&self.java);
-        // Variables of the caller's own Kafka or Java set-up have no business here.
-        for variable in [
-            "KAFKA_OPTS",
-            "KAFKA_HEAP_OPTS",
-            "JAVA_TOOL_OPTIONS",
-            "JDK_JAVA_OPTIONS",
-            "CLASSPATH",
-        ] {
-            command.env_remove(variable);
-        }
-        command
-            .args(jvm)
-            .args(JVM_LOG)
-            .args(["-XX:-UsePerfData", "-cp"])
-            .arg(self.jars.join("*"))
-            .arg(class);
-        command
-    }
-
-    /// Gives the storage of all nodes the same cluster id, at the same time for all.
-    fn format(&self, nodes: &[Node]) -> Result<(), StackError> {
-        let cluster_id = cluster_id();
-        let mut running = Vec::new();
-        for node in nodes {
-            let mut command = self.command(&JVM_TOOL, "kafka.tools.StorageTool");
-            command
-                .args(["format", "--cluster-id", &cluster_id, "--config"])
-                .arg(node.config());
-            let log = fs::File::create(&node.log_file).map_err(StackError::file("create", &node.log_file))?;
-            let second = log.try_clone().map_err(StackError::file("open", &node.log_file))?;
-            let child = command.stdin(Stdio::null()).stdout(log).stderr(second).spawn();
-            running.push((node, child.map_err(StackError::file("run", &self.java))?));
-        }
-        for (node, mut child) in running {
-            let status = child.wait().map_err(StackError::file("run", &self.java))?;
-            if !status.success() {
-                return Err(StackError::Command {
-                    command: format!("kafka-storage format --config {}", node.config().display()),
-                    status: status.to_string(),
-                    output: tail(&node.log_file),
-                    remedy: "A wrong broker setting is the usual reason; it is named above.",
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A random id in the form Kafka wants: 16 bytes in URL-safe Base64 without padding.
-fn cluster_id() -> String {
-    // 21 characters are 126 bits, the last two bits are zero.
-    let mut id: String = std::iter::repeat_with(fastrand::alphanumeric).take(21).collect();
-    id.push('A');
-    id
 }
 
 /// As in the configuration and in the logs' names, where nodes count from 1.
