@@ -208,7 +208,7 @@ impl<'r> Run<'r> {
             at: Instant::now(),
             carrier: usage(self.child.pid()),
             walsender: usage(self.walsender),
-            broker: usage(self.installation.stack.kafka.pid(0)),
+            broker: self.installation.brokers_usage(),
             bench: usage(process::id()),
         }
     }
