@@ -97,12 +97,10 @@ fn producers_that_were_given_up_leave_no_thread_behind() -> Outcome {
     relay.wait_for_figure("producer_rebuilds_total", |rebuilds| rebuilds >= 2.0)?;
     scenario.create_topic(&scenario.topic(), 3, &[])?;
     relay.wait_for_phase("streaming")?;
-    for name in ["kafka-poll", "kafka-ask"] {
-        wait_for(&format!("one thread {name}"), || match relay.threads(name) {
-            Ok(1) => Ok(()),
-            other => Err(format!("{other:?}")),
-        })?;
-    }
+    wait_for("one thread kafka-ask", || match relay.threads("kafka-ask") {
+        Ok(1) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }
 

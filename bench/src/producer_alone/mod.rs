@@ -9,9 +9,8 @@ use std::env;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -40,11 +39,10 @@ pub(crate) const READY: &str = "ready";
 
 /// As the relay's own program sets its allocator up.
 const ALLOCATOR: (&str, &str) = ("MALLOC_CONF", "narenas:1,dirty_decay_ms:1000");
-const POLL: Duration = Duration::from_millis(100);
 /// Short beside the time in which the brokers empty what may be in flight.
 const FULL_WAIT: Duration = Duration::from_millis(1);
 /// How often it looks whether it should stop.
-const LOOK_UP_RECORDS: u32 = 1 << 12;
+const LOOK_UP_RECORDS: u32 = 1 << 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -82,23 +80,13 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let sample = sample::read(&options.sample)?;
     let config = producer_config(&settings).map_err(|error| Failure::Configuration(error.to_string()))?;
     let producer: BaseProducer<InFlight> = config.create_with_context(InFlight::default())?;
-    let is_done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_done.load(Ordering::Acquire) {
-                producer.poll(POLL);
-            }
-        });
-        let sender = Sender {
-            producer: &producer,
-            topic: &options.topic,
-            limits: &settings.pipeline,
-            interrupt,
-        };
-        let sent = sender.send_all(options.records, &sample);
-        is_done.store(true, Ordering::Release);
-        sent
-    })
+    let sender = Sender {
+        producer: &producer,
+        topic: &options.topic,
+        limits: &settings.pipeline,
+        interrupt,
+    };
+    sender.send_all(options.records, &sample)
 }
 
 fn say_ready() -> Result<(), Failure> {
@@ -120,6 +108,7 @@ impl Sender<'_> {
         for (number, record) in (0..records).zip(sample.iter().cycle()) {
             if number % LOOK_UP_RECORDS == 0 {
                 self.interrupt.check()?;
+                self.poll();
             }
             self.send(record)?;
             if number == 0 {
@@ -134,11 +123,11 @@ impl Sender<'_> {
         let in_flight = self.producer.context();
         let bytes = record.in_flight_bytes();
         while !in_flight.has_room_for(bytes, self.limits) {
-            in_flight.pass(self.interrupt)?;
+            self.pass()?;
         }
         in_flight.add(bytes);
         while !self.hand_over(record, bytes)? {
-            in_flight.pass(self.interrupt)?;
+            self.pass()?;
         }
         Ok(())
     }
@@ -159,9 +148,28 @@ impl Sender<'_> {
     fn until_acknowledged(&self) -> Result<(), Failure> {
         let in_flight = self.producer.context();
         while in_flight.records.load(Ordering::Acquire) > 0 {
-            in_flight.pass(self.interrupt)?;
+            self.pass()?;
         }
         in_flight.expect_delivered()
+    }
+
+    /// A moment later, provided that nothing has failed.
+    fn pass(&self) -> Result<(), Failure> {
+        self.poll();
+        self.producer.context().expect_delivered()?;
+        self.interrupt.pass(FULL_WAIT)
+    }
+
+    /// Like the relay, in between. One call brings one batch.
+    fn poll(&self) {
+        let records = &self.producer.context().records;
+        loop {
+            let before = records.load(Ordering::Acquire);
+            self.producer.poll(Duration::ZERO);
+            if records.load(Ordering::Acquire) == before {
+                return;
+            }
+        }
     }
 }
 
@@ -183,12 +191,6 @@ impl InFlight {
     fn add(&self, bytes: usize) {
         self.records.fetch_add(1, Ordering::AcqRel);
         self.bytes.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    /// A moment later, provided that nothing has failed.
-    fn pass(&self, interrupt: &Interrupt) -> Result<(), Failure> {
-        self.expect_delivered()?;
-        interrupt.pass(FULL_WAIT)
     }
 
     fn expect_delivered(&self) -> Result<(), Failure> {

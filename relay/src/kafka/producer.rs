@@ -156,8 +156,8 @@ impl Produce for Producer {
     }
 
     fn poll(&self) {
-        // Until the first token is there, the thread that waits for it does this.
-        if self.tokens.as_ref().is_some_and(|tokens| !tokens.has_begun()) {
+        // Who polls may have to wait for a token; then the thread that fetches them does it.
+        if self.tokens.as_ref().is_some_and(|tokens| !tokens.is_ready()) {
             return;
         }
         let reports = &self.client.context().reports;

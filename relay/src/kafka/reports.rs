@@ -320,8 +320,9 @@ fn of<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Taken {
+    /// Nothing has come that lets anything go on.
     pub(super) const fn is_empty(&self) -> bool {
-        self.acknowledged.is_empty() && self.failed.is_empty() && self.counted.is_empty() && !self.has_erred
+        self.acknowledged.is_empty() && self.failed.is_empty() && self.counted.is_empty()
     }
 }
 
@@ -345,6 +346,11 @@ impl ClientContext for Callbacks {
         if let Some(reason) = connection::logged(level, facility, message) {
             self.said(Some(RDKafkaErrorCode::BrokerTransportFailure), &reason);
         }
+    }
+
+    /// Nobody reads them.
+    fn stats_raw(&self, _: &[u8]) {
+        self.reports.hear();
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

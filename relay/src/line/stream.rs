@@ -225,7 +225,7 @@ impl<'l> Streaming<'l> {
         }
     }
 
-    /// Whether the brokers have reported something.
+    /// Whether anything has moved.
     fn turn(&mut self) -> bool {
         match &mut self.line.pipeline {
             Some((_, pipeline)) => self.line.delivery.turn(pipeline, Instant::now()),

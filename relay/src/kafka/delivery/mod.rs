@@ -169,12 +169,12 @@ impl<P: Producers> Delivery<P> {
         self.blame.as_ref().is_some_and(Blame::holds_back)
     }
 
-    /// Takes the reports that have come and goes on to whatever they lead to; whether any had come.
+    /// Takes the reports that have come and goes on to whatever they lead to; whether anything has moved.
     pub(crate) fn turn(&mut self, pipeline: &mut Pipeline, now: Instant) -> bool {
         self.poll();
         let mut taken = std::mem::take(&mut self.container);
         self.reports.take(&mut taken);
-        let has_come = !taken.is_empty();
+        let (has_come, was_flowing) = (!taken.is_empty(), self.is_flowing());
         self.acknowledge(pipeline, &taken, now);
         let failed = std::mem::take(&mut taken.failed);
         if let (true, State::Flowing(outlet)) = (taken.has_erred, &mut self.state) {
@@ -185,7 +185,7 @@ impl<P: Producers> Delivery<P> {
         self.renew(pipeline, now);
         self.advance(pipeline, now);
         self.show_condition(pipeline, now);
-        has_come
+        has_come || self.is_flowing() != was_flowing
     }
 
     fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken, now: Instant) {

@@ -1,8 +1,8 @@
 //! Tokens for a login with OAUTHBEARER: always one at hand, and a newer one before it ends.
 //!
-//! librdkafka asks for the next one when four fifths of a token's life are over, whoever polls it. The loop must not wait
-//! for a program, so a thread of its own fetches the next one before. Only the very first is fetched when it is asked for:
-//! until it is there, that thread polls, and nobody else.
+//! librdkafka asks for the next one when four fifths of a token's life are over, and whoever polls it has to answer. The
+//! loop must not wait for a program, so a thread of its own fetches the next one before. When that is late, or it is the
+//! very first, that thread polls instead of the loop: it can wait.
 
 mod command;
 mod read;
@@ -22,6 +22,8 @@ use crate::config::{Secret, TokenSource};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A source that failed is asked again after this.
 const ASK_AGAIN_AFTER_MS: i64 = 2_000;
+/// A token that ends sooner than this may have ended when it is handed out.
+const MARGIN_MS: i64 = 500;
 
 /// A token and when it ends.
 #[derive(Debug, Clone)]
@@ -40,8 +42,8 @@ pub(super) struct Tokens {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The first was handed out.
-    has_begun: bool,
+    /// When librdkafka may ask for one.
+    asked_at_ms: i64,
     /// When the next one is to be fetched.
     due_at_ms: Option<i64>,
     /// The next one, or why there is none.
@@ -66,16 +68,14 @@ impl Tokens {
                 self.state().due_at_ms = Some(now_ms + ASK_AGAIN_AFTER_MS);
                 return Err(why);
             }
-            Some(Ok(_)) | None if self.has_begun() => {
-                self.state().due_at_ms = Some(now_ms);
-                return Err("the next token is not there yet".to_owned());
-            }
             Some(Ok(_)) | None => self.fetch()?,
         };
+        let now_ms = self::now_ms();
+        let life_ms = token.expires_at_ms - now_ms;
         let mut state = self.state();
-        state.has_begun = true;
         // Early enough for a source that takes its time.
-        state.due_at_ms = Some(now_ms + (token.expires_at_ms - now_ms) / 5 * 3);
+        state.due_at_ms = Some(now_ms + life_ms / 5 * 3);
+        state.asked_at_ms = now_ms + life_ms / 5 * 4;
         Ok(OAuthToken {
             token: token.value.expose_secret().to_owned(),
             principal_name: token.principal,
@@ -83,24 +83,31 @@ impl Tokens {
         })
     }
 
-    /// Whether there was a token: from then on, asking for one takes no time.
-    pub(super) fn has_begun(&self) -> bool {
-        self.state().has_begun
+    /// Whether an answer would take no time, or nobody asks yet.
+    pub(super) fn is_ready(&self) -> bool {
+        let (state, now_ms) = (self.state(), now_ms());
+        let is_there = match &state.next {
+            Some(Ok(token)) => token.expires_at_ms > now_ms + MARGIN_MS,
+            Some(Err(_)) => true,
+            None => false,
+        };
+        is_there || now_ms < state.asked_at_ms
     }
 
-    /// Starts the thread that polls until librdkafka has the first token, and fetches the next ones.
+    /// Starts the thread that fetches the next ones, and polls while an answer would take time.
     pub(super) fn fetch_ahead(
         self: Arc<Self>,
         poll: impl Fn(Duration) + Send + 'static,
         stopping: Arc<AtomicBool>,
     ) -> std::io::Result<()> {
         let run = move || {
-            while !stopping.load(Ordering::Acquire) && !self.has_begun() {
-                poll(LOOK_EVERY);
-            }
             while !stopping.load(Ordering::Acquire) {
                 self.fetch_if_due(now_ms());
-                thread::sleep(LOOK_EVERY);
+                if self.is_ready() {
+                    thread::sleep(LOOK_EVERY);
+                } else {
+                    poll(LOOK_EVERY);
+                }
             }
         };
         thread::Builder::new()
@@ -164,15 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_token_is_waited_for() {
+    fn the_loop_polls_only_while_nobody_waits_for_a_token() {
         let tokens = tokens(60_000);
-        assert!(!tokens.has_begun());
+        assert!(!tokens.is_ready(), "the first has to be fetched");
         tokens.take().expect("the first token");
-        assert!(tokens.has_begun());
-        let why = tokens.take().err().expect("nobody has fetched another one");
-        assert!(why.contains("not there yet"), "{why}");
-        tokens.fetch_if_due(now_ms());
-        tokens.take().expect("what was fetched because somebody asked");
+        assert!(tokens.is_ready(), "librdkafka asks much later");
+        tokens.state().asked_at_ms = 0;
+        assert!(!tokens.is_ready(), "the next one is late");
+        tokens.state().due_at_ms = Some(0);
+        tokens.fetch_if_due(1);
+        assert!(tokens.is_ready());
+        tokens.state().next = Some(Err("why".to_owned()));
+        assert!(tokens.is_ready(), "to say why there is none takes no time");
     }
 
     #[test]
