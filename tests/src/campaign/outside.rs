@@ -49,7 +49,8 @@ pub fn simulate(first_seed: u64, seeds: u64) -> Outcome<Entry> {
 pub fn fuzz(program: &Path, target: &str, corpora: &[&Path], artifacts: &Path, seconds: u64) -> Outcome<Entry> {
     let mut entry = Entry::begin(&format!("fuzz-{target}"), 0)?;
     fs::create_dir_all(artifacts)?;
-    let log = artifacts.join(format!("{target}.log"));
+    // Several may run at once.
+    let log = artifacts.join(format!("{target}-{}.log", std::process::id()));
     let before = children_cpu_seconds()?;
     let status = Command::new(program)
         .args(corpora)
