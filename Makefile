@@ -27,7 +27,7 @@ setup: ## install what is missing on Debian (as root) and download Kafka
 
 demo: ## watch it work: rows into PostgreSQL, records out of Kafka; Ctrl-C stops all of it
 	@sh deploy/local/setup.sh
-	@test -x $(TARGET)/debug/demo || echo "building the relay and its stack; the first time takes some minutes"
+	@test -x $(TARGET)/debug/demo || echo "building the relay and its stack; the first time takes ten minutes or more"
 	@$(CARGO) build $(LOCKED) -p outbox-relay -p outbox-relay-tests --bin outbox-relay --bin demo
 	@$(TARGET)/debug/demo
 
@@ -100,14 +100,14 @@ bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 
 bench: ## the short benchmark, about ten minutes once it is built; its numbers last
 	@sh deploy/local/setup.sh
-	$(BENCH) micro
+	$(BENCH) micro --no-valgrind
 	$(BENCH) smoke --tls
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
 	$(BENCH) goals
 
 bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS and the matrix of drains included: hours
 	@sh deploy/local/setup.sh
-	$(BENCH) micro
+	$(BENCH) micro --no-valgrind
 	$(BENCH) smoke --tls --repetitions 5
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 30
 	$(BENCH) steady --search

@@ -55,7 +55,7 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
     })?;
     match outcome {
         Outcome::Untouched => {
-            tracing::info!("stopped; nothing was taken from the slot yet, and nothing is lost");
+            tracing::info!("stopped; this relay had taken nothing from the slot");
             Ok(())
         }
         Outcome::Drained => {

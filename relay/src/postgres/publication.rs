@@ -123,7 +123,8 @@ fn compare_tables<'a>(
             FaultCode::TableNotMapped,
             format!("publication {publication} holds table {schema}.{table}, and no outbox is mapped to it"),
             format!(
-                "add an [outbox.<name>] with schema = \"{schema}\" and table = \"{table}\", or take it out: \
+                "add an [outbox.<name>] with schema = \"{schema}\" and table = \"{table}\" (with any [outbox] section, the \
+                     one called default has to be there too if it is meant), or, if nobody writes to it, take it out: \
                      ALTER PUBLICATION \"{publication}\" DROP TABLE \"{schema}\".\"{table}\""
             ),
         )),

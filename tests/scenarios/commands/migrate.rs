@@ -205,3 +205,11 @@ fn migrations_that_run_at_the_same_time_all_succeed() -> Outcome {
     writer.write(10)?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }
+
+#[test]
+fn whoever_ran_the_script_and_keeps_the_session_holds_up_nobody() -> Outcome {
+    let scenario = Setup::new("script_lock").without_migration().start()?;
+    let held =
+        "SELECT 'locks held: ' || count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();\n";
+    psql(&scenario, &(printed(&scenario, &[])? + held))?.must(0, &["locks held: 0"])
+}

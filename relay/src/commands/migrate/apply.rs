@@ -4,16 +4,17 @@ use std::error::Error;
 
 use tokio_postgres::Client;
 
-use super::{Failure, HISTORY, LOCK, Refusal, SCHEMA, embedded, statements};
+use super::{Failure, HISTORY, Refusal, SCHEMA, SESSION_LOCK, embedded, statements};
 use crate::config::Settings;
 use crate::postgres::PostgresError;
 
-const OWNER: &str = "connect with --user as the owner of the database and of the outbox tables, able to create roles";
+const OWNER: &str = "connect with --user as the owner of the database and of the outbox tables, able to create roles with \
+                     REPLICATION: before PostgreSQL 16 a superuser, from then on CREATEROLE and REPLICATION are enough";
 const AGAIN: &str = "correct what it says and run migrate again; it can be run at any time";
 
 pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
     // Replicas of an application may all migrate at their start. The lock ends with the session.
-    client.batch_execute(LOCK).await.map_err(refused)?;
+    client.batch_execute(SESSION_LOCK).await.map_err(refused)?;
     client.batch_execute(SCHEMA).await.map_err(refused)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(HISTORY);

@@ -23,8 +23,10 @@ mod embedded {
 
 /// Where the applied versions are noted; it cannot be made by a migration.
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS outbox_relay";
-/// Replicas of an application may all migrate at their start, one after the other. It ends with the session.
-const LOCK: &str = "SELECT pg_advisory_lock(hashtext('outbox_relay'), hashtext('migrate'))";
+/// Replicas of an application may all migrate at their start, one after the other.
+const SESSION_LOCK: &str = "SELECT pg_advisory_lock(hashtext('outbox_relay'), hashtext('migrate'))";
+/// The same until the end of the transaction: whoever runs the script may keep the session.
+const TRANSACTION_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('outbox_relay'), hashtext('migrate'))";
 const HISTORY: &str = "outbox_relay.migrations";
 
 #[derive(Debug, Args)]

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use postgres_protocol::escape::escape_literal;
 use refinery::Migration;
 
-use super::{HISTORY, LOCK, SCHEMA, embedded, statements};
+use super::{HISTORY, SCHEMA, TRANSACTION_LOCK, embedded, statements};
 use crate::config::Settings;
 
 const HEAD: &str = "\
@@ -23,7 +23,7 @@ const NO_PASSWORD: &str = "\
 
 /// The whole of it; `password` is the statement that sets the password of the relay's role.
 pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
-    let mut script = format!("{HEAD}\nBEGIN;\n\n{LOCK};\n{SCHEMA};\n\n{};\n", history());
+    let mut script = format!("{HEAD}\nBEGIN;\n\n{TRANSACTION_LOCK};\n{SCHEMA};\n\n{};\n", history());
     for migration in embedded::migrations::runner().get_migrations() {
         script.push_str(&versioned(migration));
     }
