@@ -100,14 +100,14 @@ bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 
 bench: ## the short benchmark, about ten minutes once it is built; its numbers last
 	@sh deploy/local/setup.sh
-	$(BENCH) micro --no-valgrind
+	$(BENCH) micro
 	$(BENCH) smoke --tls
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
 	$(BENCH) goals
 
 bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS and the matrix of drains included: hours
 	@sh deploy/local/setup.sh
-	$(BENCH) micro --no-valgrind
+	$(BENCH) micro
 	$(BENCH) smoke --tls --repetitions 5
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 30
 	$(BENCH) steady --search

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
+use outbox_decoder::pgoutput::Message;
 use outbox_decoder::stream::{COPY_DATA, StatusUpdate, StreamMessage, split_frame};
 use outbox_decoder::{DecodeError, Lsn};
 use outbox_relay::clock;
@@ -148,7 +149,12 @@ impl Counted {
                     self.rows += 1;
                     self.row_bytes += frame.bytes as u64;
                 }
-                StreamMessage::XLogData(message) => self.position = commit_end(message).unwrap_or(self.position),
+                StreamMessage::XLogData(message @ [COMMIT, ..]) => {
+                    if let Message::Commit { position, .. } = Message::parse(message)? {
+                        self.position = position.end_lsn();
+                    }
+                }
+                StreamMessage::XLogData(_) => {}
                 StreamMessage::Keepalive {
                     wal_end,
                     reply_requested,
@@ -171,13 +177,6 @@ impl Counted {
             reply_requested: false,
         }
     }
-}
-
-/// Where a transaction ends: a Commit has flags and the commit's own position before that.
-fn commit_end(message: &[u8]) -> Option<Lsn> {
-    let rest = message.strip_prefix(&[COMMIT])?;
-    let end = rest.get(9..17)?.first_chunk()?;
-    Some(Lsn::new(u64::from_be_bytes(*end)))
 }
 
 #[cfg(test)]

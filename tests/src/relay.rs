@@ -85,7 +85,8 @@ impl Relay {
     /// Everything it has logged, once its writer, which is a thread of its own, has nothing more to write.
     pub fn log(&self) -> String {
         let mut said = self.log_so_far();
-        loop {
+        // One that has ended has written everything before.
+        while !self.has_ended() {
             thread::sleep(LOG_SETTLES);
             let now = self.log_so_far();
             if now == said {
@@ -93,6 +94,13 @@ impl Relay {
             }
             said = now;
         }
+        self.log_so_far()
+    }
+
+    /// Also of one that nobody has waited for yet.
+    fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(self.proc_file("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z'))
     }
 
     /// Nothing of a pipe, which would be taken out of it.
