@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS outbox_relay.audit (
     -- From here on to content_hash: what is emptied when the retention of its kind is over.
     tenant         text,
     database_role  text,
-    system_user    text,
+    "system_user"  text,
     actor          text,
     action         text,
     resource       text,
@@ -105,7 +105,7 @@ BEGIN
         RAISE EXCEPTION 'the audit trail is kept for at least 30 days' USING ERRCODE = 'OR009';
     END IF;
     UPDATE outbox_relay.audit a
-    SET tenant = NULL, database_role = NULL, system_user = NULL, actor = NULL, action = NULL, resource = NULL, why = NULL,
+    SET tenant = NULL, database_role = NULL, "system_user" = NULL, actor = NULL, action = NULL, resource = NULL, why = NULL,
         result = NULL, correlation_id = NULL, source_address = NULL, expired_at = clock_timestamp()
     WHERE a.kind = expired_kind AND a.at < older_than AND a.expired_at IS NULL;
     GET DIAGNOSTICS emptied = ROW_COUNT;
