@@ -41,6 +41,10 @@ impl InFlight {
         self.oldest + self.sizes.len() as u64
     }
 
+    pub(super) fn unacknowledged(&self) -> u64 {
+        self.sent() - self.acknowledged
+    }
+
     pub(super) const fn acknowledged(&self) -> u64 {
         self.acknowledged
     }
@@ -81,7 +85,7 @@ mod tests {
         in_flight.acknowledge(1);
         in_flight.acknowledge(1);
         in_flight.acknowledge(7);
-        assert!(in_flight.has_room_for(50) && in_flight.acknowledged() == 1 && !in_flight.is_empty());
+        assert!(in_flight.has_room_for(50) && in_flight.acknowledged() == 1 && in_flight.unacknowledged() == 1);
         in_flight.acknowledge(0);
         assert!(in_flight.is_empty() && in_flight.acknowledged() == 2 && in_flight.sent() == 2);
     }

@@ -19,6 +19,7 @@ mod producer;
 mod properties;
 mod publisher;
 mod questions;
+mod reader;
 mod refused;
 mod reports;
 mod stall;
@@ -29,6 +30,7 @@ pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
 pub use properties::producer_config;
 pub use publisher::{Publisher, Record};
+pub(crate) use reader::{ReadBack, Stretch, TopicReader};
 pub(crate) use start_error::StartError;
 
 /// What the simulation needs to be a producer.

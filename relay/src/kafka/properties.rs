@@ -91,6 +91,46 @@ pub(super) fn client_config(
     Ok(config)
 }
 
+/// Of a client that reads topics back: in memory for each partition, and on no group's behalf.
+const READING: [(&str, &str); 9] = [
+    // librdkafka assigns partitions only to who has one.
+    ("group.id", "outbox-relay-reader"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    // What retention removes while it is read is passed over.
+    ("auto.offset.reset", "earliest"),
+    ("allow.auto.create.topics", "false"),
+    ("fetch.wait.max.ms", "50"),
+    ("queued.max.messages.kbytes", "4096"),
+    ("isolation.level", "read_committed"),
+];
+
+/// The configuration of a client that reads topics back, by the connection and the login of the producer. What only
+/// producers have librdkafka passes over.
+///
+/// # Errors
+/// A secret's file cannot be read.
+pub(super) fn reader_config(kafka: &KafkaSettings) -> Result<ClientConfig, SecretError> {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(name, value);
+    }
+    for (name, value) in &kafka.properties {
+        config.set(name, value);
+    }
+    for (name, secret) in &kafka.secret_properties {
+        config.set(name, secret.reveal()?.expose_secret());
+    }
+    for (name, value) in READING {
+        config.set(name, value);
+    }
+    config.set("bootstrap.servers", &kafka.bootstrap_servers);
+    config.set("client.id", &kafka.client_id);
+    config.set_log_level(log_level());
+    Ok(config)
+}
+
 /// What librdkafka has to say at all; the log filter chooses again. That a broker hangs up is at this level.
 fn log_level() -> RDKafkaLogLevel {
     if tracing::enabled!(target: LOG_TARGET, tracing::Level::DEBUG) {
@@ -134,6 +174,13 @@ mod tests {
         assert_eq!(config.get("compression.type"), Some("zstd"));
         assert_eq!(config.get("acks"), Some("all"));
         assert_eq!(config.get("enable.gapless.guarantee"), Some("true"));
+    }
+
+    #[test]
+    fn librdkafka_accepts_the_configuration_of_a_reader() {
+        let config = reader_config(&kafka(&[("compression.type", "zstd")])).unwrap();
+        let made: Result<rdkafka::consumer::BaseConsumer, _> = config.create();
+        assert!(made.is_ok(), "{:?}", made.err());
     }
 
     #[test]

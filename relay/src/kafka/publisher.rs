@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outbox_decoder::TopicName;
-use rdkafka::Timestamp;
 use rdkafka::message::{Header, OwnedHeaders, OwnedMessage};
+use rdkafka::{Message, Timestamp};
 use tokio::time::sleep;
 
 use crate::config::Settings;
@@ -91,10 +91,15 @@ impl Record {
 
 /// Publishes records, in order, and waits for brokers that are away. Dropped, it gives up what is not acknowledged.
 pub struct Publisher {
+    producers: Librdkafka,
     producer: Producer,
     reports: Arc<Reports>,
     taken: Taken,
     in_flight: InFlight,
+    batching: Batching,
+    /// What has come back, while the rest of what is in flight is waited for: brokers refuse whole batches, and which of
+    /// its records it was is found out by sending each in a batch of its own.
+    back: Option<Vec<Failed>>,
     /// Whom to ask whether the brokers are there.
     topic: Option<TopicName>,
     stopped: Option<Fault>,
@@ -113,16 +118,20 @@ impl Publisher {
             .map_err(|error| error.fault())?;
         let limits = &settings.pipeline;
         Ok(Self {
+            producers,
             producer,
             reports,
             taken: Taken::default(),
             in_flight: InFlight::within(limits.in_flight_bytes_max, limits.in_flight_records_max),
+            batching: Batching::Full,
+            back: None,
             topic: None,
             stopped: None,
         })
     }
 
-    /// Hands over a record; waits while too much is in flight, for as long as that takes.
+    /// Hands over a record; waits while too much is in flight, for as long as that takes. Nothing is lost when it is
+    /// cancelled: the record was not taken then.
     ///
     /// # Errors
     /// A record could not be delivered, this one or one before it, or the brokers refuse the relay. From then on nothing
@@ -136,7 +145,7 @@ impl Publisher {
         if self.in_flight.sent().is_multiple_of(LOOK_AFTER_RECORDS) {
             self.look()?;
         }
-        while !(self.in_flight.has_room_for(bytes) && self.send(record, bytes)?) {
+        while !(self.takes(bytes) && self.send(record, bytes)?) {
             sleep(LOOK_EVERY).await;
             self.look()?;
         }
@@ -147,7 +156,7 @@ impl Publisher {
     ///
     /// # Errors
     /// Those of [`Publisher::publish`].
-    pub async fn finish(mut self) -> Result<u64, Fault> {
+    pub async fn finish(&mut self) -> Result<u64, Fault> {
         loop {
             self.look()?;
             if self.in_flight.is_empty() {
@@ -168,6 +177,10 @@ impl Publisher {
             Brokers::Suspect(fault) | Brokers::Down(fault) => Some(fault),
             Brokers::Unknown | Brokers::Up => None,
         }
+    }
+
+    fn takes(&self, bytes: usize) -> bool {
+        self.back.is_none() && self.in_flight.has_room_for(bytes)
     }
 
     /// Whether the producer has taken it.
@@ -192,8 +205,18 @@ impl Publisher {
         for (ticket, _) in self.taken.acknowledged.drain(..) {
             self.in_flight.acknowledge(ticket.as_u64());
         }
+        if let Some(back) = &mut self.back {
+            back.append(&mut self.taken.failed);
+            return self.send_alone_once_all_are_back();
+        }
         match self.trouble() {
+            Some(fault) if fault.kind() == FaultKind::EventDefect && self.batching == Batching::Full => {
+                self.producer.purge();
+                self.back = Some(std::mem::take(&mut self.taken.failed));
+                self.send_alone_once_all_are_back()
+            }
             Some(fault) => Err(self.stop(fault)),
+            None if self.batching == Batching::Isolating && self.in_flight.is_empty() => self.open(Batching::Full),
             None => Ok(()),
         }
     }
@@ -201,8 +224,7 @@ impl Publisher {
     /// What does not pass by waiting.
     fn trouble(&self) -> Option<Fault> {
         let is_cause = |failed: &&Failed| !policy::is_consequence(failed.code);
-        let failed = self.taken.failed.iter().find(is_cause).or(self.taken.failed.first());
-        let of_record = failed.map(|failed| policy::delivery_fault(failed.code, &failed.describe()));
+        let of_record = |failed: &Failed| policy::delivery_fault(failed.code, &failed.describe());
         let of_producer = || {
             let code = self.producer.fatal_error()?;
             Some(policy::delivery_fault(code, "what was in flight"))
@@ -211,14 +233,61 @@ impl Publisher {
             Brokers::Down(fault) if fault.kind() != FaultKind::Transient => Some(fault),
             _ => None,
         };
-        of_record.or_else(of_producer).or_else(of_brokers)
+        let failed = &self.taken.failed;
+        let of_cause = failed.iter().find(is_cause).map(of_record);
+        let of_any = || failed.first().map(of_record);
+        of_cause.or_else(of_producer).or_else(of_any).or_else(of_brokers)
+    }
+
+    fn send_alone_once_all_are_back(&mut self) -> Result<(), Fault> {
+        let unacknowledged = self.in_flight.unacknowledged();
+        let Some(mut back) = self.back.take_if(|back| back.len() as u64 >= unacknowledged) else {
+            return Ok(());
+        };
+        back.sort_unstable_by_key(|failed| failed.ticket);
+        self.open(Batching::Isolating)?;
+        for Failed { ticket, record, .. } in &back {
+            let again = self
+                .producer
+                .send_again(*ticket, record, record.timestamp().to_millis());
+            if let Err(NotTaken::Record(code)) = again {
+                return Err(self.stop(policy::refusal_fault(code, "a record that was taken before")));
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, batching: Batching) -> Result<(), Fault> {
+        let reports = Arc::<Reports>::default();
+        match self.producers.open(batching, &reports) {
+            Ok(producer) => {
+                (self.producer, self.reports, self.batching) = (producer, reports, batching);
+                Ok(())
+            }
+            Err(error) => Err(self.stop(error.fault())),
+        }
     }
 
     fn stop(&mut self, fault: Fault) -> Fault {
         self.producer.purge();
+        let fault = told_once(fault);
         self.stopped = Some(fault.clone());
         fault
     }
+}
+
+/// The hints are the line's, which tries again by itself.
+fn told_once(fault: Fault) -> Fault {
+    let hint = match fault.kind() {
+        FaultKind::Transient => "look at the brokers, then try again".to_owned(),
+        _ => fault
+            .hint
+            .split("; the relay goes on")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    Fault { hint, ..fault }
 }
 
 #[cfg(test)]
@@ -241,8 +310,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_once_does_not_promise_to_try_again() {
+        use rdkafka::error::RDKafkaErrorCode as Code;
+
+        for code in [
+            Code::MessageSizeTooLarge,
+            Code::UnknownTopic,
+            Code::TopicAuthorizationFailed,
+            Code::ClusterAuthorizationFailed,
+            Code::InvalidRecord,
+            Code::NotEnoughReplicas,
+        ] {
+            let fault = told_once(policy::delivery_fault(code, "x"));
+            assert!(
+                !fault.hint.is_empty() && !fault.hint.contains("by itself"),
+                "{}",
+                fault.hint
+            );
+            assert!(!fault.hint.contains("the relay tries"), "{}", fault.hint);
+        }
+    }
+
+    #[test]
     fn a_record_is_handed_over_whole_and_named_without_its_content() {
-        use rdkafka::Message;
         use rdkafka::message::Headers;
 
         let record = Record {

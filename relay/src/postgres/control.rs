@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config};
 use crate::config::{ChannelBindingMode, Host, PostgresSettings, TargetSession};
 use crate::fault::FaultKind;
 use crate::postgres::error::{PostgresError, late_refusal};
-use crate::postgres::guard::{Forbidden, Guarded};
+use crate::postgres::guard::{ANSWER_BYTES_MAX, Forbidden, Guarded};
 use crate::postgres::policy;
 use crate::postgres::socket::Socket;
 use crate::postgres::startup::{NOTHING_TO_BIND_TO, reveal_password};
@@ -37,9 +37,26 @@ impl Control {
     /// # Errors
     /// See [`PostgresError`]: what the last host said, or the one before it, if that needs somebody.
     pub async fn connect(settings: &PostgresSettings, purpose: &str) -> Result<Self, PostgresError> {
+        Self::connect_for(settings, purpose, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same, to read outbox rows: an answer may be as large as a row may.
+    ///
+    /// # Errors
+    /// Those of [`Control::connect`].
+    pub async fn connect_for_rows(settings: &PostgresSettings, purpose: &str) -> Result<Self, PostgresError> {
+        let row_bytes_max = u32::try_from(settings.frame_bytes_max).unwrap_or(u32::MAX);
+        Self::connect_for(settings, purpose, row_bytes_max.max(ANSWER_BYTES_MAX)).await
+    }
+
+    async fn connect_for(
+        settings: &PostgresSettings,
+        purpose: &str,
+        answer_bytes_max: u32,
+    ) -> Result<Self, PostgresError> {
         let mut failed = None;
         for host in &settings.hosts {
-            match Self::connect_to(settings, host, purpose).await {
+            match Self::connect_to(settings, host, purpose, answer_bytes_max).await {
                 Ok(control) => return Ok(control),
                 Err(error) if settings.hosts.len() > 1 => {
                     tracing::debug!(%host, "not this one: {error}");
@@ -57,10 +74,15 @@ impl Control {
         Err(failed.unwrap_or(PostgresError::Closed))
     }
 
-    async fn connect_to(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Self, PostgresError> {
+    async fn connect_to(
+        settings: &PostgresSettings,
+        host: &Host,
+        purpose: &str,
+        answer_bytes_max: u32,
+    ) -> Result<Self, PostgresError> {
         let timeout_ms = settings.connect_timeout_ms;
         let connect = async {
-            let control = log_in(settings, host, purpose).await?;
+            let control = log_in(settings, host, purpose, answer_bytes_max).await?;
             if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
                 return Err(PostgresError::Standby(host.to_string()));
             }
@@ -117,7 +139,12 @@ impl Control {
     }
 }
 
-async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
+async fn log_in(
+    settings: &PostgresSettings,
+    host: &Host,
+    purpose: &str,
+    answer_bytes_max: u32,
+) -> Result<Control, PostgresError> {
     let password = reveal_password(settings, host)?;
     let socket = Socket::connect(settings, host, None).await?;
     let address = socket.address();
@@ -125,7 +152,7 @@ async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Resu
         return Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO));
     }
     let config = config(settings, password.as_ref(), matches!(socket, Socket::Tls(_)), purpose);
-    let stream = Guarded::new(socket, settings.password_methods);
+    let stream = Guarded::new(socket, settings.password_methods, answer_bytes_max);
     let connected = config.connect_raw(stream, AlreadySecure).await;
     let (client, connection) = connected.map_err(|error| meaning(error, password.is_some()))?;
     let (tell, ended) = oneshot::channel();
@@ -181,7 +208,7 @@ fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
     match io.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
         Some(Forbidden::Cleartext) => return PostgresError::Authentication("cleartext password"),
         Some(Forbidden::Md5) => return PostgresError::Authentication("md5"),
-        Some(Forbidden::TooLarge(_)) => return PostgresError::Control(error),
+        Some(Forbidden::TooLarge { .. }) => return PostgresError::Control(error),
         None => {}
     }
     let text = error.to_string();
