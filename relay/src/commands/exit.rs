@@ -20,7 +20,7 @@ Exit codes:
   75   `run`: stopped before everything was confirmed; that repeats after
        the next start, and nothing is lost
   78   the configuration is wrong; every error is listed
-  130  left at once, at a second signal
+  130  `run`: left at once, at a second signal; `recover`: interrupted
 
 `run` never exits because PostgreSQL or Kafka is away or something there is
 wrong: it says so and tries again.";
@@ -66,6 +66,11 @@ impl Failure {
             format!("kafka: {error}"),
             "correct kafka.properties",
         )
+    }
+
+    /// The code for machines.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Prints message and name, and gives the code.

@@ -164,10 +164,7 @@ mod tests {
     fn a_code_is_explained_whether_it_is_a_faults_or_a_refusals() {
         let slot_lost = explain(Some("slot_lost")).expect("a fault");
         assert!(slot_lost.contains("the relay: halts"), "{slot_lost}");
-        assert!(
-            slot_lost.contains("then docs/RECOVERY.md, in this order"),
-            "{slot_lost}"
-        );
+        assert!(slot_lost.contains("recover`: docs/RECOVERY.md"), "{slot_lost}");
         let undrained = explain(Some("stopped_undrained")).expect("a refusal");
         assert!(undrained.contains("exit code: 75"), "{undrained}");
         assert!(explain(Some("slot_lots")).is_err());

@@ -6,6 +6,7 @@ mod explain;
 mod healthcheck;
 mod login;
 mod migrate;
+mod recover;
 mod refusal;
 mod run;
 mod slot;
@@ -81,6 +82,8 @@ enum Command {
     /// Make, show or drop the replication slot, or forget its last relay
     #[command(subcommand)]
     Slot(slot::Command),
+    /// Make a lost slot anew, and publish what only the tables have
+    Recover(recover::Arguments),
     /// Ask a running relay whether it is live; for containers without curl
     Healthcheck,
     /// Say what a code of the log, `/readyz` or a message means and what to do; without one, all of them
@@ -106,6 +109,7 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
         Command::Run => run::run(load()?.settings),
         Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
         Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Recover(arguments) => recover::recover(&load()?.settings, &arguments),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

@@ -77,27 +77,42 @@ refusals! {
     NotLive = "not_live", 2, "`healthcheck`":
         "the relay does not answer, or its loop does not turn",
         "is it running, and is `admin.listen` the same for both?";
-    PasswordMissing = "password_missing", 1, "`migrate`, `slot`":
+    PasswordMissing = "password_missing", 1, "`migrate`, `slot`, `recover`":
         "the server asks for a password, or `--set-password` needs one, and none is given",
         "set `postgres.password_file`; for another role `--user ROLE --password-file FILE`";
-    LoginRefused = "login_refused", 1, "`migrate`":
+    LoginRefused = "login_refused", 1, "`migrate`, `recover`":
         "the role or password given by flags is wrong",
         "check `--user`, `--password-file` and `pg_hba.conf`";
     MigrationRefused = "migration_refused", 1, "`migrate`":
         "the database refused a statement; what was done before it stays, and can be repeated",
         "the message says which right or object is missing; then run it again";
-    SlotCreationWaits = "slot_creation_waits", 1, "`slot create`":
+    SlotCreationWaits = "slot_creation_waits", 1, "`slot create`, `recover`":
         "a transaction stays open, and a slot starts only when all that are running have ended",
         "end it (`pg_stat_activity`), or give a longer `--wait-ms`";
-    FailoverUnsupported = "failover_unsupported", 1, "`slot create --failover`":
+    FailoverUnsupported = "failover_unsupported", 1, "`slot create --failover`, `recover --failover`":
         "the server is older than PostgreSQL 17, and cannot keep a logical slot on its standbys",
         "leave out `--failover`";
-    SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`":
+    SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`, `recover`":
         "a relay streams from the slot",
         "stop it, and those that stand by";
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
         "events in the slot that are not confirmed would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
+    RecoveryNotNeeded = "recovery_not_needed", 1, "`recover`":
+        "the slot is there and whole: what Kafka lacks comes from it",
+        "start the relay; `--keep-slot --since TIME` where rows are missing all the same";
+    RecoveryImpossible = "recovery_impossible", 1, "`recover`":
+        "a table has no id, or no column that says when a row was written",
+        "`--by COLUMN`; without an id by hand: [RECOVERY](RECOVERY.md)";
+    RecoveryUnsure = "recovery_unsure", 1, "`recover`":
+        "what Kafka lacks cannot be told: since when is not known, or topics or evidence do not reach back so far",
+        "the message says which: `--since TIME`, `--accept-duplicates`, `--events-max`";
+    RecoveryNotConfirmed = "recovery_not_confirmed", 1, "`recover`":
+        "it was not said that this is meant; nothing was done",
+        "the same with `--yes`";
+    RecoveryInterrupted = "recovery_interrupted", 130, "`recover`":
+        "interrupted; what was published by then is in Kafka",
+        "run it again: it goes on";
 }
 
 impl Refusal {

@@ -106,13 +106,13 @@ catalogue! {
             "configure it, or take it out of the publication";
         SlotMissing = "slot_missing", Environment:
             "the replication slot is not there",
-            "`outbox-relay slot create`; if it existed before, look for the events since its last position in the table";
+            "`outbox-relay slot create`; if it existed before, `outbox-relay recover`: [RECOVERY](RECOVERY.md)";
         SlotUnusable = "slot_unusable", Environment:
             "the slot belongs to another database or plugin, or the server will not decode it",
             "correct `postgres.slot`; look at `pg_replication_slots`";
         SlotLost = "slot_lost", Environment:
             "the server invalidated the slot, with WAL that was not read yet",
-            "`outbox-relay slot drop --yes`, `slot create`, then [RECOVERY](RECOVERY.md), in this order";
+            "`outbox-relay recover`: [RECOVERY](RECOVERY.md)";
         WaitingForStandby = "waiting_for_standby", Transient:
             "the server holds events back until a standby named in `synchronized_standby_slots` has them",
             "bring the standby back, or take its slot out of that setting";

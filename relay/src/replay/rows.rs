@@ -110,9 +110,17 @@ impl Rows {
         let table = self.table.clone().mapped(&self.outbox.columns);
         let id = postgres_protocol::escape::escape_identifier(&self.id_column);
         let Selection { at, condition, order } = selection;
+        // Named otherwise than the table's own columns, which the order speaks of.
+        let selected = [format!("({at})::bigint"), format!("{id}::text")]
+            .into_iter()
+            .chain(table.selected());
+        let named: Vec<String> = (0..)
+            .zip(selected)
+            .map(|(nth, column): (u32, _)| format!("{column} AS \"replayed {nth}\""))
+            .collect();
         let statement = format!(
-            "COPY (SELECT ({at})::bigint, {id}::text, {} FROM {} WHERE {condition} ORDER BY {order}) TO STDOUT (FORMAT binary)",
-            table.selected().join(", "),
+            "COPY (SELECT {} FROM {} WHERE {condition} ORDER BY {order}) TO STDOUT (FORMAT binary)",
+            named.join(", "),
             table.quoted()
         );
         let copied = client.copy_out(&statement).await?;

@@ -1,7 +1,7 @@
 //! `outbox-relay slot drop`.
 
 use super::{Failure, Refusal, Slot};
-use crate::postgres::{Advisory, SlotState, slot_figures};
+use crate::postgres::{SlotState, slot_figures};
 
 const OBJECT_IN_USE: &str = "55006";
 
@@ -37,6 +37,13 @@ impl Slot<'_> {
     }
 
     async fn remove(&self) -> Result<(), Failure> {
+        self.drop_now().await?;
+        println!("slot {} is dropped", self.name());
+        Ok(())
+    }
+
+    /// Drops it, and forgets what was known of the relay on it.
+    pub(in crate::commands) async fn drop_now(&self) -> Result<(), Failure> {
         let client = self.control.client();
         let name = self.name();
         let dropped = client.execute("SELECT pg_drop_replication_slot($1)", &[&name]).await;
@@ -48,10 +55,7 @@ impl Slot<'_> {
                 _ => fault.into(),
             }
         })?;
-        let forgotten = Advisory::forget(client, name).await;
-        forgotten.map_err(|error| self.failed(&error))?;
-        println!("slot {name} is dropped");
-        Ok(())
+        self.forget_the_last_relay().await
     }
 }
 

@@ -9,6 +9,8 @@ mod show;
 
 use clap::Subcommand;
 
+pub(super) use create::WAIT_MS;
+
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
@@ -19,7 +21,7 @@ pub(super) enum Command {
     /// Make the slot: events committed from now on will be published
     Create {
         /// How long transactions that are running now are waited for
-        #[arg(long, value_name = "MS", default_value_t = create::WAIT_MS)]
+        #[arg(long, value_name = "MS", default_value_t = WAIT_MS)]
         wait_ms: u64,
         /// Keep it on standbys too, for a failover; a slot that is there becomes one that is kept (PostgreSQL 17 and later)
         #[arg(long)]
@@ -51,22 +53,22 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
 }
 
 /// The configured slot, and a connection to ask about it.
-struct Slot<'s> {
-    settings: &'s Settings,
-    control: Control,
+pub(super) struct Slot<'s> {
+    pub(super) settings: &'s Settings,
+    pub(super) control: Control,
 }
 
 impl Slot<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.settings.postgres.slot
     }
 
-    fn failed(&self, error: &PostgresError) -> Failure {
+    pub(super) fn failed(&self, error: &PostgresError) -> Failure {
         fault(error, &self.settings.postgres).into()
     }
 
     /// Looks whether it is there, by the same check as `run`, and leaves somebody else's alone.
-    async fn look(&self) -> Result<SlotState, Failure> {
+    pub(super) async fn look(&self) -> Result<SlotState, Failure> {
         let database = &self.settings.postgres.database;
         let state = SlotState::look(self.control.client(), self.name(), database).await;
         let state = state.map_err(|error| self.failed(&error))?;
