@@ -30,6 +30,7 @@ mod postgres_faults;
 mod privileges;
 mod producers;
 mod records;
+mod recovery;
 mod relay_stops;
 mod secrets;
 mod server_identity;
