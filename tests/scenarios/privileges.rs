@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use outbox_relay::fault::FaultCode;
 use outbox_relay_tests::database::Database;
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::relay::Relay;
@@ -140,8 +141,8 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
     let (of_commands, of_run): (Vec<_>, Vec<_>) = rights
         .iter()
         .filter(|right| right.role == scenario.name())
-        .partition(|right| right.without.starts_with("slot "));
-    ensure(of_run.len() == 7 && of_commands.len() == 1, || format!("{rights:?}"))?;
+        .partition(|right| FaultCode::find(&right.without).is_none());
+    ensure(of_run.len() == 7 && of_commands.len() == 5, || format!("{rights:?}"))?;
     let database = scenario.database()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
@@ -158,12 +159,31 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
     scenario.wait_until_confirmed()?;
     ensure(relay.terminate()? == Some(0), || relay.log_tail())?;
     for right in of_commands {
+        let password_file = scenario.file("superuser").display().to_string();
+        let recover = [
+            "recover",
+            "--keep-slot",
+            "--since",
+            "2000-01-01",
+            "--yes",
+            "--reason",
+            "why",
+        ];
+        let recover = [
+            &recover,
+            ["--user", "postgres", "--password-file", &password_file].as_slice(),
+        ]
+        .concat();
+        let (command, done) = if right.without.starts_with("slot ") {
+            (vec!["slot", "forget"], "forgotten")
+        } else {
+            (recover, "audit: ")
+        };
         database.run(&right.take())?;
-        scenario
-            .command(&["slot", "forget"])?
-            .must(1, &[NOT_PERMITTED, "outbox-relay migrate"])?;
+        let refused = scenario.command(&command)?;
+        refused.must(1, &[NOT_PERMITTED, "outbox-relay migrate"])?;
         database.run(&right.give())?;
-        scenario.command(&["slot", "forget"])?.must(0, &["forgotten"])?;
+        scenario.command(&command)?.must(0, &[done])?;
     }
     let relay = scenario.streaming_relay()?;
     let report = scenario.verify(&relay, &writer.into_history())?;
@@ -184,7 +204,7 @@ fn halts(relay: &mut Relay, right: &Right) -> Outcome {
 }
 
 /// A statement, and who of relay, application and operator may run it.
-const STATEMENTS: [(&str, &str); 31] = [
+const STATEMENTS: [(&str, &str); 37] = [
     (
         "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'e', '{}')",
         "a",
@@ -217,6 +237,15 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("SELECT FROM outbox_relay.migrations", ""),
     ("SELECT outbox_relay.ensure_roles('a', 'b', 'c')", ""),
     ("SELECT outbox_relay.ensure_connect('a')", ""),
+    ("SELECT outbox_relay.ensure_recovery('a')", ""),
+    ("SELECT FROM outbox_relay.recoveries", ""),
+    (
+        "SELECT outbox_relay.recovery_begin('s', now(), '', 'what', 'why', '{}')",
+        "r",
+    ),
+    ("SELECT outbox_relay.recovery_end('s', true, 'what', 'why', '{}')", "r"),
+    ("SELECT outbox_relay.recovery_unfinished('s')", "r"),
+    ("SELECT outbox_relay.recovery_left_out('s')", "r"),
     ("SELECT outbox_relay.ensure_outbox('public', 'outbox', 'a', 'b')", ""),
     ("SELECT outbox_relay.ensure_publication('p', 'public', 'outbox')", ""),
     ("ALTER PUBLICATION {name} DROP TABLE public.outbox", ""),
