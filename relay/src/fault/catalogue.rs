@@ -136,6 +136,12 @@ catalogue! {
         RowDoesNotFitMapping = "row_does_not_fit_mapping", EventDefect:
             "a row cannot become a record by its outbox's columns",
             "correct the outbox's columns and restart the relay; the message names the row and the column";
+        DeadLettersFull = "dead_letters_full", Environment:
+            "as many events are set aside as `dead_letters.letters_max` and `parked_keys_max` allow, and the next one would be one more",
+            "`outbox-relay dead-letters list`; redrive or discard some, or raise the bound and restart the relay";
+        RelayPaused = "relay_paused", Environment:
+            "somebody has paused the relay: nothing is taken from the slot, and the server keeps its WAL",
+            "`outbox-relay resume`, before the WAL budget that the message names is used up";
     }
     "Kafka" {
         KafkaSecretUnreadable = "kafka_secret_unreadable", Environment:

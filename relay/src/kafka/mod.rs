@@ -25,7 +25,9 @@ mod token;
 
 pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
+pub(crate) use produce::Producers;
 pub use properties::producer_config;
+pub(crate) use reports::Failed;
 pub(crate) use start_error::StartError;
 
 /// What the simulation needs to be a producer.

@@ -57,20 +57,28 @@ impl Control {
         Err(failed.unwrap_or(PostgresError::Closed))
     }
 
+    /// Connects to where another connection goes, and to no other server of that name.
+    ///
+    /// # Errors
+    /// See [`PostgresError`].
+    pub async fn connect_exactly(
+        settings: &PostgresSettings,
+        host: &Host,
+        address: Option<SocketAddr>,
+        purpose: &str,
+    ) -> Result<Self, PostgresError> {
+        in_time(settings, log_in(settings, host, address, purpose)).await
+    }
+
     async fn connect_to(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Self, PostgresError> {
-        let timeout_ms = settings.connect_timeout_ms;
         let connect = async {
-            let control = log_in(settings, host, purpose).await?;
+            let control = log_in(settings, host, None, purpose).await?;
             if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
                 return Err(PostgresError::Standby(host.to_string()));
             }
             Ok(control)
         };
-        let connected = timeout(Duration::from_millis(timeout_ms), connect).await;
-        connected.unwrap_or(Err(PostgresError::TimedOut {
-            what: "connecting",
-            timeout_ms,
-        }))
+        in_time(settings, connect).await
     }
 
     async fn is_standby(&self) -> Result<bool, PostgresError> {
@@ -117,9 +125,26 @@ impl Control {
     }
 }
 
-async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
+async fn in_time(
+    settings: &PostgresSettings,
+    connect: impl Future<Output = Result<Control, PostgresError>>,
+) -> Result<Control, PostgresError> {
+    let timeout_ms = settings.connect_timeout_ms;
+    let connected = timeout(Duration::from_millis(timeout_ms), connect).await;
+    connected.unwrap_or(Err(PostgresError::TimedOut {
+        what: "connecting",
+        timeout_ms,
+    }))
+}
+
+async fn log_in(
+    settings: &PostgresSettings,
+    host: &Host,
+    address: Option<SocketAddr>,
+    purpose: &str,
+) -> Result<Control, PostgresError> {
     let password = reveal_password(settings, host)?;
-    let socket = Socket::connect(settings, host, None).await?;
+    let socket = Socket::connect(settings, host, address).await?;
     let address = socket.address();
     if settings.channel_binding == ChannelBindingMode::Require && socket.channel_binding().is_none() {
         return Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO));
@@ -224,12 +249,13 @@ impl TlsStream for Guarded<Socket> {
 ///
 /// # Errors
 /// The statement failed.
-pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<(), PostgresError> {
-    match slot_figures(client, slot).await? {
-        Some(figures) => metrics.show_slot(&figures),
+pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<Option<SlotFigures>, PostgresError> {
+    let figures = slot_figures(client, slot).await?;
+    match &figures {
+        Some(figures) => metrics.show_slot(figures),
         None => metrics.forget_slot(),
     }
-    Ok(())
+    Ok(figures)
 }
 
 /// What the server says of a slot; `None` when it does not exist.

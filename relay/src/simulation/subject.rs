@@ -14,9 +14,10 @@ use super::mutation::Mutation;
 use super::producer::Simulated;
 use super::server::Server;
 use crate::config::Settings;
+use crate::dead_letter::Desk;
 use crate::kafka::simulated::Delivery;
-use crate::line::Confirmation;
-use crate::pipeline::{Limits, Pipeline, Progress, Stop, Until};
+use crate::line::{Confirmation, Sinks};
+use crate::pipeline::{Limits, Parking, Pipeline, Progress, Stop, Until};
 use crate::telemetry::Metrics;
 
 pub(super) const IN_FLIGHT_MAX: usize = 12;
@@ -27,6 +28,8 @@ const PATIENCE_MS: u64 = 60_000;
 pub(super) struct Subject {
     pipeline: Pipeline,
     delivery: Delivery<Simulated>,
+    desk: Desk,
+    metrics: Arc<Metrics>,
     confirmation: Confirmation,
     buffer: Vec<u8>,
     is_connected: bool,
@@ -60,10 +63,13 @@ impl Subject {
             in_flight_bytes_max: usize::MAX,
             in_flight_records_max: IN_FLIGHT_MAX,
         };
+        let parking = Parking::new(vec![settings.outbox["default"].on_defect], settings.dead_letters);
         let mutation = producers.mutation;
         Self {
-            pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, FRAME_BYTES_MAX),
+            pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, parking, FRAME_BYTES_MAX),
             delivery: Delivery::simulated(producers, settings, Arc::clone(metrics)),
+            desk: Desk::default(),
+            metrics: Arc::clone(metrics),
             confirmation: Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now),
             buffer: Vec::new(),
             is_connected: false,
@@ -122,7 +128,13 @@ impl Subject {
         if !self.delivery.is_flowing() {
             return Ok(());
         }
-        let fed = self.pipeline.feed(&self.buffer, self.until, &mut self.delivery);
+        let mut sinks = Sinks {
+            delivery: &mut self.delivery,
+            desk: &mut self.desk,
+            is_table_failing: false,
+            metrics: &self.metrics,
+        };
+        let fed = self.pipeline.feed(&self.buffer, self.until, &mut sinks);
         let consumed = fed.consumed;
         self.is_at_boundary = fed.stop == Stop::CommitBoundary;
         let outcome = match fed.stop {

@@ -1,19 +1,26 @@
 //! Every number that the relay exports. Names and labels stand here and nowhere else.
 
+use std::collections::BTreeMap;
+
 use outbox_decoder::{Lsn, Timestamp};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use super::health::{Phase, Snapshot};
 use super::logging::lines_dropped;
 use crate::clock::unix_seconds;
+use crate::dead_letter::Counts as LetterCounts;
 
 /// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
 const COMMIT_TO_ACK_SECONDS: [f64; 17] = [
     0.001, 0.002, 0.003, 0.005, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
 ];
+
+/// Those that are not resolved.
+const LETTER_STATES: [&str; 3] = ["failed", "parked", "redriving"];
 
 const WAL_STATUSES: [&str; 4] = ["reserved", "extended", "unreserved", "lost"];
 
@@ -62,6 +69,11 @@ pub struct Metrics {
     pub oldest_unacknowledged_commit: Gauge,
     /// When the server was last heard.
     pub last_message: Gauge,
+    dead_letters: IntGaugeVec,
+    dead_letters_oldest: Gauge,
+    dead_letters_parked_keys: IntGauge,
+    events_set_aside: IntCounterVec,
+    redrives: IntCounterVec,
     slot_lag: Gauge,
     slot_retained_wal: Gauge,
     slot_safe_wal_size: Gauge,
@@ -189,6 +201,31 @@ impl Default for Metrics {
                 "Commit time of the oldest transaction that is not acknowledged; 0 when there is none.",
             ),
             last_message: make.gauge("last_message_timestamp_seconds", "When PostgreSQL was last heard."),
+            dead_letters: make.add(IntGaugeVec::new(
+                Opts::new(
+                    "outbox_relay_dead_letters",
+                    "Dead letters that are not resolved, by state.",
+                ),
+                &["state"],
+            )),
+            dead_letters_oldest: make.gauge(
+                "dead_letters_oldest_timestamp_seconds",
+                "When the oldest dead letter that is not resolved was set aside; 0 when there is none.",
+            ),
+            dead_letters_parked_keys: make.int_gauge(
+                "dead_letters_parked_keys",
+                "Keys whose later events wait behind a dead letter.",
+            ),
+            events_set_aside: make.counters(
+                "events_set_aside_total",
+                "Events handed to the dead letters, by error type.",
+                "error_type",
+            ),
+            redrives: make.counters(
+                "redrives_total",
+                "Dead letters published again, by result: succeeded or failed.",
+                "result",
+            ),
             slot_lag: make.gauge(
                 "slot_confirmed_flush_lag_bytes",
                 "WAL written since the slot's confirmed LSN.",
@@ -239,6 +276,31 @@ impl Metrics {
             let is = f64::from(u8::from(status == figures.wal_status));
             self.slot_wal_status.with_label_values(&[status]).set(is);
         }
+    }
+
+    /// An event goes to the dead letters.
+    pub(crate) fn show_set_aside(&self, error_type: &'static str) {
+        self.events_set_aside.with_label_values(&[error_type]).inc();
+    }
+
+    /// What has become of letters since the last time, and how many keys wait.
+    pub(crate) fn show_letters(&self, counts: LetterCounts, parked_keys: usize) {
+        for (result, counted) in [("succeeded", counts.redriven), ("failed", counts.returned)] {
+            self.redrives.with_label_values(&[result]).inc_by(counted);
+        }
+        self.dead_letters_parked_keys
+            .set(i64::try_from(parked_keys).unwrap_or(i64::MAX));
+    }
+
+    /// What the table of dead letters holds.
+    pub(crate) fn show_unresolved(&self, by_state: &BTreeMap<String, usize>, oldest: Option<Timestamp>) {
+        for state in LETTER_STATES {
+            let count = by_state.get(state).copied().unwrap_or(0);
+            self.dead_letters
+                .with_label_values(&[state])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.dead_letters_oldest.set(oldest.map_or(0.0, unix_seconds));
     }
 
     /// A transaction is acknowledged whole.

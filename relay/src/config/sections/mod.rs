@@ -23,6 +23,7 @@ pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
     let outbox = outbox::read(reader, retry.as_ref().ok());
     let kafka = kafka::read(reader);
     let pipeline = process::pipeline(reader);
+    let dead_letters = process::dead_letters(reader);
     let admin = process::admin(reader);
     let log = process::log(reader);
     let roles = process::roles(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
@@ -32,6 +33,7 @@ pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
         outbox: outbox?,
         kafka: kafka?,
         pipeline: pipeline?,
+        dead_letters: dead_letters?,
         admin: admin?,
         log: log?,
         roles: roles?,

@@ -11,6 +11,7 @@ use crate::config::key::Key;
 use crate::config::parse::{choice, column, identifier, list, required_column, topic};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{OutboxSettings, RetrySettings};
+use crate::pipeline::DefectPolicy;
 
 use super::retry;
 
@@ -83,6 +84,7 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
     let columns = columns(reader, name, preset.as_deref().unwrap_or("standard"));
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
+    let on_defect = on_defect(reader, name);
     preset?;
     let usual = *retry.ok_or(Noted)?;
     let retry = retry::of_outbox(reader, name, usual);
@@ -93,8 +95,19 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         columns: columns?,
         topic: topic?,
         metadata_headers: metadata_headers?,
+        on_defect: on_defect?,
         retry: retry?,
         retry_rules: retry_rules?,
+    })
+}
+
+fn on_defect(reader: &mut Reader, name: &str) -> Result<DefectPolicy, Noted> {
+    let policy = reader.read(&format!("outbox.{name}.on_defect"), choice);
+    let successors = reader.read(&format!("outbox.{name}.successors"), choice);
+    Ok(match (policy?.as_str(), successors?.as_str()) {
+        ("set_aside", "continue") => DefectPolicy::SetAsideAndContinue,
+        ("set_aside", _) => DefectPolicy::SetAsideAndPark,
+        _ => DefectPolicy::Halt,
     })
 }
 
@@ -223,6 +236,21 @@ mod tests {
             ..Columns::debezium()
         };
         assert_eq!(outboxes(text)["orders"].columns, expected);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_published_halts_the_line_unless_its_outbox_says_otherwise() {
+        for (text, policy) in [
+            ("[outbox.a]", DefectPolicy::Halt),
+            ("outbox.a.successors = 'continue'", DefectPolicy::Halt),
+            ("outbox.a.on_defect = 'set_aside'", DefectPolicy::SetAsideAndPark),
+            (
+                "outbox.a = { on_defect = 'set_aside', successors = 'continue' }",
+                DefectPolicy::SetAsideAndContinue,
+            ),
+        ] {
+            assert_eq!(outboxes(text)["a"].on_defect, policy, "{text}");
+        }
     }
 
     #[test]
