@@ -19,6 +19,6 @@ mod table;
 pub(crate) use clerk::{Clerk, Place};
 pub(crate) use desk::{Answer, Counts, Desk, Outgoing};
 #[cfg(test)]
-pub(crate) use desk::{Ask, Marked, Returned};
+pub(crate) use desk::{Ask, Marked};
 pub(crate) use letter::{Failure, GivenUp, Letter};
 pub(crate) use standing::{read_controls, read_figures, read_standing};

@@ -33,7 +33,7 @@ pub(crate) use start_error::StartError;
 /// What the simulation needs to be a producer.
 #[cfg(test)]
 pub(crate) mod simulated {
-    pub(crate) use super::delivery::Delivery;
+    pub(crate) use super::delivery::{Delivery, FOLLOWERS_GO_ON};
     pub(crate) use super::introduction::NOBODY_IS_INTRODUCED;
     pub(crate) use super::murmur2::hash;
     pub(crate) use super::produce::{NotTaken, Produce, Producers};

@@ -13,11 +13,12 @@ use super::judge::Violation;
 use super::mutation::Mutation;
 use super::producer::Simulated;
 use super::server::Server;
+use crate::clock;
 use crate::config::Settings;
-use crate::dead_letter::Desk;
+use crate::dead_letter::{Answer, Ask, Desk};
 use crate::kafka::simulated::Delivery;
 use crate::line::{Confirmation, Sinks};
-use crate::pipeline::{Limits, Parking, Pipeline, Progress, Stop, Until};
+use crate::pipeline::{Limits, Parking, Pipeline, Progress, Standing, Stop, Until};
 use crate::telemetry::Metrics;
 
 pub(super) const IN_FLIGHT_MAX: usize = 12;
@@ -106,7 +107,8 @@ impl Subject {
     }
 
     /// A new stream begins.
-    pub(super) fn connect(&mut self, now: Instant) {
+    pub(super) fn connect(&mut self, standing: Standing, now: Instant) {
+        self.pipeline.parking_mut().read(standing);
         self.flushed_before = self.confirmation.confirmed().max(self.flushed_before);
         self.pipeline.begin_connection();
         self.confirmation = Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now);
@@ -157,11 +159,46 @@ impl Subject {
         now: Instant,
     ) -> Option<StatusUpdate> {
         self.delivery.turn(&mut self.pipeline, now);
+        self.tend_letters();
         if !self.is_connected {
             return None;
         }
         let progress = self.progress(server, arrival);
         self.confirmation.due(progress, asked, now, now)
+    }
+
+    /// As `line/letters.rs` does it.
+    fn tend_letters(&mut self) {
+        for given_up in self.delivery.take_given_up() {
+            self.desk.give_up(given_up, clock::now());
+        }
+        for ticket in self.pipeline.take_published_letters() {
+            self.desk.acknowledge(ticket);
+        }
+        if self.until != Until::CommitBoundary {
+            let delivery = &mut self.delivery;
+            let send = |ticket, topic: &_, message: &_| delivery.send_ready(ticket, topic, message);
+            self.desk.redrive(&mut self.pipeline, clock::now(), send);
+        }
+    }
+
+    /// What is to be asked of the table of dead letters now.
+    pub(super) fn next_ask(&mut self, has_marked: bool) -> Option<Ask> {
+        if has_marked {
+            self.desk.look_for_marked();
+        }
+        self.desk.next_ask()
+    }
+
+    /// It answers.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let answer = match answer {
+            Answer::Written(_) if self.mutation == Some(Mutation::PassesLetterBeforeTheStream) => {
+                Answer::Written(Lsn::ZERO)
+            }
+            other => other,
+        };
+        self.desk.answer(answer, &mut self.pipeline);
     }
 
     /// What the pipeline says, unless a bug says something else.
@@ -193,11 +230,12 @@ impl Subject {
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.is_at_boundary && self.pipeline.is_idle()
+        self.is_at_boundary && self.pipeline.is_idle() && self.desk.is_at_rest()
     }
 
     pub(super) fn in_flight_records(&self) -> usize {
-        self.pipeline.ledger().in_flight_records()
+        let ledger = self.pipeline.ledger();
+        ledger.in_flight_records() + ledger.unwritten_letters()
     }
 }
 

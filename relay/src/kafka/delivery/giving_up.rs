@@ -51,6 +51,7 @@ impl<P: Producers> Delivery<P> {
             let is_head = failed.ticket == ticket;
             let waits = failed.ticket > ticket
                 && parked.is_some()
+                && !followers_go_on()
                 && topic_key(&failed) == parked
                 && pipeline.ledger().is_letter(failed.ticket) == is_letter;
             if !is_head && !waits {
@@ -79,6 +80,22 @@ impl<P: Producers> Delivery<P> {
             obstacle: None,
         };
     }
+}
+
+/// A bug that the simulation plants.
+#[cfg(test)]
+fn followers_go_on() -> bool {
+    FOLLOWERS_GO_ON.get()
+}
+
+#[cfg(not(test))]
+const fn followers_go_on() -> bool {
+    false
+}
+
+#[cfg(test)]
+thread_local! {
+    pub(crate) static FOLLOWERS_GO_ON: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 fn topic_key(failed: &Failed) -> Option<TopicKey> {

@@ -26,6 +26,8 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::OwnedMessage;
 
 use self::blame::{Blame, cause, more_telling};
+#[cfg(test)]
+pub(crate) use self::giving_up::FOLLOWERS_GO_ON;
 use self::renewal::Renewal;
 use self::retry::Retry;
 use crate::clock;
