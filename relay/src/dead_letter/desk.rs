@@ -52,6 +52,8 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 pub(crate) struct Marked {
     pub(crate) letter_id: i64,
+    /// Where its row committed.
+    pub(crate) commit_lsn: Lsn,
     pub(crate) outbox: u16,
     pub(crate) parks_key: bool,
     /// The record, or why there can be none.
@@ -101,6 +103,10 @@ pub(crate) struct Counts {
 impl Desk {
     /// A row is set aside.
     pub(crate) fn put(&mut self, ticket: Ticket, letter: Letter) {
+        // A later one of its key may be marked: it was set aside while this row was on its way.
+        if let Some(key) = letter.parks() {
+            self.leave_behind(&Some(key));
+        }
         self.to_write.push_back((ticket, letter));
     }
 
@@ -194,19 +200,33 @@ impl Desk {
             }
             Answer::Fetched(marked) => {
                 self.marked = marked.into();
+                let unwritten: Vec<_> = self.to_write.iter().filter_map(|(_, letter)| letter.parks()).collect();
+                for key in unwritten {
+                    self.leave_behind(&Some(key));
+                }
                 Vec::new()
             }
         }
     }
 
-    /// Hands marked letters to the producer, as many as it takes and there is room for, in order.
+    /// Hands marked letters to the producer, as many as it takes and there is room for, in order. None overtakes a row before
+    /// it that an earlier process may have left unpublished, and that the stream has yet to bring again.
     pub(crate) fn redrive(
         &mut self,
         pipeline: &mut Pipeline,
         at: Timestamp,
         mut send: impl FnMut(Ticket, &TopicName, &OwnedMessage) -> Result<(), Outgoing>,
     ) {
-        while let Some(Marked { outbox, record, .. }) = self.marked.front() {
+        while let Some(Marked {
+            outbox,
+            record,
+            commit_lsn,
+            ..
+        }) = self.marked.front()
+        {
+            if !pipeline.ledger().has_passed(*commit_lsn) {
+                return;
+            }
             let sent = match record {
                 Err(fault) => Err(Outgoing::Refused(fault.clone())),
                 Ok((_, message)) if !pipeline.ledger().has_room(record_bytes(message)) => return,

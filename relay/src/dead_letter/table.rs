@@ -112,7 +112,7 @@ impl Table<'_> {
         let each = |letter: &Letter| Columns::of(letter, self.outbox_name(letter.outbox));
         let columns: Vec<Columns> = letters.iter().map(each).collect();
         let inserted = insert(self, letters, &columns).await?;
-        let (mut parked, mut audits) = (Vec::new(), Vec::new());
+        let (mut parked, mut failed, mut audits) = (Vec::new(), Vec::new(), Vec::new());
         for row in &inserted {
             let letter_id: i64 = row.try_get(0)?;
             let (event, error_type, message, state): (&str, &str, &str, &str) =
@@ -120,6 +120,7 @@ impl Table<'_> {
             if state == "parked" {
                 parked.push(letter_id);
             } else {
+                failed.push(letter_id);
                 audits.push((
                     "dead_letters.set_aside",
                     format!("slot {}, letter {letter_id}, event {event}", self.slot()),
@@ -127,6 +128,7 @@ impl Table<'_> {
                 ));
             }
         }
+        self.hold_back(&failed).await?;
         if !parked.is_empty() {
             let release = "SELECT outbox_relay.letters_release($1, $2), outbox_relay.letters_named($2)";
             let row = self.client.query_one(release, &[self.slot(), &parked]).await?;
@@ -138,6 +140,16 @@ impl Table<'_> {
             ));
         }
         self.audit(&audits).await
+    }
+
+    /// Letters behind these that are marked wait again: they were set aside while these rows were on their way.
+    async fn hold_back(&self, failed: &[i64]) -> Result<(), PostgresError> {
+        let statement = "UPDATE outbox_relay.dead_letters d SET state = 'parked' FROM outbox_relay.dead_letters f
+             WHERE f.letter_id = ANY ($1) AND f.parks_key AND d.parks_key AND d.slot_name = f.slot_name
+                 AND d.topic = f.topic AND d.key = f.key AND d.state = 'redriving'
+                 AND (d.commit_lsn, d.ordinal) > (f.commit_lsn, f.ordinal)";
+        self.client.execute(statement, &[&failed]).await?;
+        Ok(())
     }
 
     async fn mark(&self, redriven: &[i64], returned: &[Returned]) -> Result<(usize, Vec<TopicKey>), PostgresError> {
@@ -187,16 +199,10 @@ impl Table<'_> {
     /// A letter failed once more: it stays, and what comes behind it waits again.
     async fn take_back(&self, letter: &Returned) -> Result<(), PostgresError> {
         let failure = &letter.failure;
-        let statement = "WITH head AS (
-                UPDATE outbox_relay.dead_letters
-                SET state = 'failed', attempts = attempts + $2, error_type = $3, error_message = $4, error_causes = $5,
-                    broker_response = $6, last_failed_at = clock_timestamp()
-                WHERE letter_id = $1 AND state = 'redriving'
-                RETURNING slot_name, topic, key, commit_lsn, ordinal, parks_key
-            )
-            UPDATE outbox_relay.dead_letters d SET state = 'parked' FROM head
-            WHERE head.parks_key AND d.parks_key AND d.slot_name = head.slot_name AND d.topic = head.topic
-                AND d.key = head.key AND d.state = 'redriving' AND (d.commit_lsn, d.ordinal) > (head.commit_lsn, head.ordinal)";
+        let statement = "UPDATE outbox_relay.dead_letters
+            SET state = 'failed', attempts = attempts + $2, error_type = $3, error_message = $4, error_causes = $5,
+                broker_response = $6, last_failed_at = clock_timestamp()
+            WHERE letter_id = $1 AND state = 'redriving'";
         let attempts = i32::try_from(failure.attempts).unwrap_or(i32::MAX);
         self.client
             .execute(
@@ -211,7 +217,7 @@ impl Table<'_> {
                 ],
             )
             .await?;
-        Ok(())
+        self.hold_back(&[letter.letter_id]).await
     }
 
     /// Appends to the audit trail, and shows the head of its chain in the log.
@@ -247,7 +253,7 @@ impl Table<'_> {
     /// The next letters to publish, in order.
     pub(super) async fn fetch(&self) -> Result<Vec<Marked>, PostgresError> {
         let statement = "SELECT letter_id, outbox, aggregate_type, topic, key, headers::text, payload,
-                 (extract(epoch FROM occurred_at) * 1000)::int8, attempts, parks_key
+                 (extract(epoch FROM occurred_at) * 1000)::int8, attempts, parks_key, commit_lsn
              FROM (
                  SELECT *, row_number() OVER in_order AS place, sum(coalesce(payload_bytes, 0)) OVER in_order AS bytes
                  FROM (
@@ -258,7 +264,7 @@ impl Table<'_> {
                  ) AS first
                  WINDOW in_order AS (ORDER BY commit_lsn, ordinal)
              ) AS counted
-             WHERE place = 1 OR bytes <= $3
+             WHERE place = 1 OR bytes <= $3::int8
              ORDER BY commit_lsn, ordinal";
         let rows = self
             .client
@@ -279,6 +285,7 @@ impl Table<'_> {
         };
         Ok(Marked {
             letter_id,
+            commit_lsn: lsn(row.try_get(10)?),
             outbox,
             parks_key: row.try_get(9)?,
             record,

@@ -251,6 +251,12 @@ impl Ledger {
         self.settle(ticket)
     }
 
+    /// Whether everything that committed before this was taken, by this process or one before it: the stream has come
+    /// further.
+    pub fn has_passed(&self, commit_lsn: Lsn) -> bool {
+        self.reached > commit_lsn
+    }
+
     /// Letters that were published and acknowledged since this was last asked.
     pub fn take_published_letters(&mut self) -> Vec<Ticket> {
         std::mem::take(&mut self.published_letters)

@@ -76,7 +76,7 @@ impl Server {
         self.write(24)
     }
 
-    /// The highest position that any reader was told.
+    /// The highest position that any reader was told, on whatever connection.
     pub(super) const fn told_max(&self) -> Lsn {
         self.told_max
     }
@@ -160,6 +160,7 @@ impl Server {
         };
         walsender.next += 1;
         walsender.transaction(transaction, random);
+        self.told_max = self.told_max.max(walsender.told);
     }
 
     /// Says up to where everything was sent.
@@ -175,6 +176,7 @@ impl Server {
             }
             let sent = walsender.sent;
             walsender.keepalive(sent, reply_requested);
+            self.told_max = self.told_max.max(walsender.told);
         }
     }
 
@@ -202,7 +204,6 @@ impl Server {
         if flushed <= self.confirmed {
             return Ok(None);
         }
-        self.told_max = self.told_max.max(walsender.told);
         self.confirmed = flushed;
         Ok(Some(flushed))
     }

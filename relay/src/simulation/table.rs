@@ -66,7 +66,12 @@ impl Table {
     }
 
     pub(super) fn ask(&mut self, ask: Ask) {
-        assert!(self.asked.is_none(), "one thing is asked at a time");
+        // A bug may ask on.
+        if let Some(before) = self.asked.take() {
+            assert!(self.was_answered_early, "one thing is asked at a time");
+            self.ghosts.push(before);
+            self.was_answered_early = false;
+        }
         if self.mutation == Some(Mutation::LetterCountsBeforeItsCommit)
             && let Ask::Write(_) = ask
         {
@@ -157,7 +162,20 @@ impl Table {
             state,
         });
         self.rows.sort_by_key(|row| row.place);
+        if state == State::Failed {
+            self.hold_back(place);
+        }
         self.release();
+    }
+
+    /// Letters behind one that failed wait again.
+    fn hold_back(&mut self, place: Place) {
+        let parks = self.rows.iter().find(|row| row.place == place).and_then(Row::parks);
+        for row in &mut self.rows {
+            if parks.is_some() && row.parks() == parks && row.place > place && row.state == State::Redriving {
+                row.state = State::Parked;
+            }
+        }
     }
 
     /// Parked letters with no failed one of their key before them are to be published.
@@ -183,13 +201,9 @@ impl Table {
             return;
         };
         head.state = State::Failed;
-        let (place, parks) = (head.place, head.parks());
+        let place = head.place;
         self.returned += 1;
-        for row in &mut self.rows {
-            if parks.is_some() && row.parks() == parks && row.place > place && row.state == State::Redriving {
-                row.state = State::Parked;
-            }
-        }
+        self.hold_back(place);
     }
 
     fn freed(&self, redriven: &[i64]) -> Vec<TopicKey> {
@@ -303,6 +317,7 @@ fn marked(row: &Row) -> Marked {
     );
     Marked {
         letter_id: i64::from(row.id),
+        commit_lsn: row.place.0,
         outbox: 0,
         parks_key: letter.parks_key,
         record: Ok((topic.parse().expect("a topic"), message)),

@@ -93,6 +93,7 @@ fn statements(settings: &Settings) -> Vec<String> {
     let mut statements = vec![
         format!("SELECT outbox_relay.ensure_roles({relay}, {application}, {operator})"),
         format!("SELECT outbox_relay.ensure_connect({relay})"),
+        format!("SELECT outbox_relay.ensure_operating_roles({relay}, {operator}, 'outbox_auditor', 'outbox_janitor')"),
     ];
     for outbox in settings.outbox.values() {
         let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));

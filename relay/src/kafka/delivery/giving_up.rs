@@ -53,7 +53,7 @@ impl<P: Producers> Delivery<P> {
                 && parked.is_some()
                 && !followers_go_on()
                 && topic_key(&failed) == parked
-                && pipeline.ledger().is_letter(failed.ticket) == is_letter;
+                && (pipeline.ledger().is_letter(failed.ticket) || !is_letter);
             if !is_head && !waits {
                 again.push(failed);
                 continue;
