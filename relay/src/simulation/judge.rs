@@ -116,9 +116,10 @@ impl Judge {
         self.owed.insert(id);
     }
 
-    /// After a clean stop nothing comes again but what a fault before it owes.
+    /// After a clean stop nothing comes again but what a fault before it owes. A row with a letter is recognised by it.
     pub(super) fn stopped(&mut self, confirmed: Lsn) {
-        let again = self.readable_from(confirmed).find(|(id, _)| !self.owed.contains(id));
+        let is_known = |id: &u32| self.owed.contains(id) || self.letters.contains_key(id);
+        let again = self.readable_from(confirmed).find(|(id, _)| !is_known(id));
         if let Some((id, (place, _))) = again {
             let text =
                 format!("needless repeat: {confirmed} is confirmed at a clean stop, and row {id} at {place:?} is read");
