@@ -214,10 +214,9 @@ fn a_row_without_a_possible_topic_is_kept_and_published_when_the_template_gives_
     redrive(&scenario)?;
     wait_until_resolved(&scenario)?;
     let records = scenario.records()?;
-    let value = records[records.len() - 1].value.clone();
-    ensure(records.len() == 2 && value == Some(b"{\"a\": 1}".to_vec()), || {
-        format!("{records:?}")
-    })
+    let redriven = records.iter().find(|record| record.header("redrive").is_some());
+    let value = redriven.and_then(|record| record.value.clone());
+    ensure(value == Some(b"{\"a\": 1}".to_vec()), || format!("{records:?}"))
 }
 
 #[test]
@@ -429,7 +428,7 @@ fn rows_of_a_paused_route_wait_in_order_while_others_flow() -> Outcome {
     let records = scenario.records()?;
     is_in_order(&records)?;
     let all =
-        "SELECT array_agg(id::text) FROM (SELECT id FROM public.outbox UNION ALL SELECT id FROM public.other) AS both";
+        "SELECT array_agg(id::text) FROM (SELECT id FROM public.outbox UNION ALL SELECT id FROM public.other) AS rows";
     let ids: Vec<String> = database.rows(all, &[])?[0].try_get(0)?;
     drop(relay);
     has_each_once(&records, &ids)
