@@ -18,7 +18,7 @@ use exit::EXIT_CODES;
 pub use exit::{Failure, leave};
 pub use refusal::Refusal;
 
-use crate::config::{Sources, listen, load};
+use crate::config::{Sources, listen, load, load_without_kafka};
 
 /// Wide enough for every line below, and as wide as a terminal surely is.
 const WIDTH: usize = 80;
@@ -101,11 +101,11 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     let SourceFlags { config, set } = command_line.sources;
     let sources = Sources::of_process(config, set);
     let refused = |errors| Failure::configuration(&errors);
-    let load = || load(&sources).map_err(refused);
+    let of_database = || load_without_kafka(&sources).map_err(refused);
     match command_line.command {
-        Command::Run => run::run(load()?.settings),
-        Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
-        Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Run => run::run(load(&sources).map_err(refused)?.settings),
+        Command::Migrate(arguments) => migrate::migrate(&of_database()?, &arguments),
+        Command::Slot(command) => slot::slot(&of_database()?, command),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

@@ -96,7 +96,7 @@ refusals! {
         "a relay streams from the slot",
         "stop it, and those that stand by";
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
-        "events in the slot that are not confirmed would never be published from it",
+        "the slot holds WAL that is not confirmed, and events in it would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
 }
 

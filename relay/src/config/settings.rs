@@ -222,7 +222,7 @@ pub struct RetryRule {
 }
 
 /// The brokers and the producer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSettings {
     /// `host:port,host:port`.
     pub bootstrap_servers: String,

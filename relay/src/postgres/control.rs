@@ -155,10 +155,8 @@ async fn log_in(
     let (client, connection) = connected.map_err(|error| meaning(error, password.is_some()))?;
     let (tell, ended) = oneshot::channel();
     tokio::spawn(async move {
-        let error = connection
-            .await
-            .err()
-            .map_or(PostgresError::Closed, PostgresError::Control);
+        let ended = |error| forbidden(&error).unwrap_or(PostgresError::Control(error));
+        let error = connection.await.err().map_or(PostgresError::Closed, ended);
         // Nobody listens any more when the session is over.
         let _ = tell.send(error);
     });
@@ -198,20 +196,23 @@ fn config(settings: &PostgresSettings, password: Option<&SecretString>, is_encry
 /// What a failed login of the driver means. It wraps what the guard and TLS said, and what it says of its own has neither
 /// a code nor a type; the texts are those of the version in Cargo.lock, and each has a test.
 fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
-    let source = std::error::Error::source(&error);
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    if let Some(said) = io.and_then(late_refusal) {
+    if let Some(said) = io_cause(&error).and_then(late_refusal) {
         return said.into();
     }
-    match io.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
-        Some(Forbidden::Cleartext) => return PostgresError::Authentication("cleartext password"),
-        Some(Forbidden::Md5) => return PostgresError::Authentication("md5"),
-        Some(Forbidden::TooLarge(_)) => return PostgresError::Control(error),
-        None => {}
+    if let Some(forbidden) = forbidden(&error) {
+        return forbidden;
     }
     let text = error.to_string();
-    let why = source.map(ToString::to_string).unwrap_or_default();
-    if text.starts_with("invalid configuration") && !has_password {
+    let why = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if text.starts_with("unexpected message") {
+        let got = "another message".to_owned();
+        PostgresError::Unexpected {
+            got,
+            wanted: "a step of the login",
+        }
+    } else if text.starts_with("invalid configuration") && !has_password {
         PostgresError::NoPassword
     } else if !text.starts_with("authentication error") {
         PostgresError::Control(error)
@@ -222,6 +223,24 @@ fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
     } else {
         PostgresError::Scram(io::Error::other(why))
     }
+}
+
+fn io_cause(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// What the guard stopped, if that is what the driver ended with.
+fn forbidden(error: &tokio_postgres::Error) -> Option<PostgresError> {
+    let forbidden = io_cause(error)?.get_ref()?.downcast_ref::<Forbidden>()?;
+    Some(match forbidden {
+        Forbidden::Cleartext => PostgresError::Authentication("cleartext password"),
+        Forbidden::Md5 => PostgresError::Authentication("md5"),
+        // Such as a web server's words, read as a length.
+        Forbidden::TooLarge(bytes) => PostgresError::Unexpected {
+            got: format!("what would be a message of {bytes} bytes"),
+            wanted: "an answer of PostgreSQL",
+        },
+    })
 }
 
 /// Hands the driver a stream that the relay has encrypted itself, by the same policy as the replication connection.

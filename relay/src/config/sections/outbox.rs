@@ -27,12 +27,15 @@ pub(super) fn read(
     let mut outboxes = BTreeMap::new();
     let mut all_read = Ok(());
     for name in names {
-        let outbox = if is_name(&name) {
-            outbox(reader, &name, retry)
-        } else {
-            wrong_name(reader, &name)
-        };
-        match outbox {
+        if !is_name(&name) {
+            wrong_name(reader, &name);
+            all_read = Err(Noted);
+        }
+        // No key can stand below an empty name. Below any other, what else is wrong is told at once.
+        if name.is_empty() {
+            continue;
+        }
+        match outbox(reader, &name, retry) {
             Ok(outbox) => drop(outboxes.insert(name, outbox)),
             Err(Noted) => all_read = Err(Noted),
         }
@@ -62,7 +65,7 @@ fn is_name(name: &str) -> bool {
     is_spelled_well && !name.contains("__") && !name.starts_with('_') && !name.ends_with('_')
 }
 
-fn wrong_name(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
+fn wrong_name(reader: &mut Reader, name: &str) {
     let fault = Fault::new(
         format!("{name:?} cannot be the name of an outbox"),
         "use a-z, 0-9 and single underscores between them, at most 63",
@@ -73,7 +76,6 @@ fn wrong_name(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> 
         &first.map_or_else(|| format!("outbox.{name}"), |rest| format!("{prefix}{rest}")),
         fault,
     );
-    Err(Noted)
 }
 
 fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Result<OutboxSettings, Noted> {
@@ -289,6 +291,25 @@ mod tests {
                 "{errors}"
             );
         }
+    }
+
+    #[test]
+    fn a_wrong_name_hides_nothing_that_is_wrong_below_it() {
+        let errors = Trial::minimal().and("outbox.Orders.topic = 'x.{y'").errors();
+        let problems: Vec<_> = errors
+            .iter()
+            .map(|error| (error.key.as_str(), error.problem.as_str()))
+            .collect();
+        assert_eq!(problems.len(), 2, "{errors}");
+        assert!(
+            problems.iter().all(|(key, _)| *key == "outbox.Orders.topic"),
+            "{errors}"
+        );
+        assert_eq!(Trial::minimal().and("[outbox.\"\"]").errors().iter().count(), 1);
+        assert!(
+            errors.to_string().contains("cannot be the name of an outbox"),
+            "{errors}"
+        );
     }
 
     #[test]
