@@ -95,11 +95,10 @@ CREATE OR REPLACE TRIGGER audit_keeps BEFORE UPDATE OR DELETE ON outbox_relay.au
 CREATE OR REPLACE TRIGGER audit_keeps_all BEFORE TRUNCATE ON outbox_relay.audit
     FOR EACH STATEMENT EXECUTE FUNCTION outbox_relay.audit_keeps();
 
--- Empties what is older, of one kind. The head does not change by it.
-CREATE OR REPLACE FUNCTION outbox_relay.audit_expire(expired_kind text, older_than timestamptz) RETURNS bigint
+-- Empties what is older, of one kind, and notes that in the trail itself. The chain up to there does not change by it.
+CREATE OR REPLACE FUNCTION outbox_relay.audit_expire(
+    expired_kind text, older_than timestamptz, actor jsonb, OUT emptied bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE
-    emptied bigint;
 BEGIN
     IF older_than > now() - interval '30 days' THEN
         RAISE EXCEPTION 'the audit trail is kept for at least 30 days' USING ERRCODE = 'OR009';
@@ -109,7 +108,11 @@ BEGIN
         result = NULL, correlation_id = NULL, source_address = NULL, expired_at = clock_timestamp()
     WHERE a.kind = expired_kind AND a.at < older_than AND a.expired_at IS NULL;
     GET DIAGNOSTICS emptied = ROW_COUNT;
-    RETURN emptied;
+    IF emptied > 0 THEN
+        SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
+            'administration', 'audit.expire', format('kind %s, before %s', expired_kind, older_than),
+            'its retention is over', format('%s rows emptied', emptied), audit_expire.actor) a;
+    END IF;
 END
 $$;
 
@@ -118,5 +121,5 @@ REVOKE ALL ON FUNCTION
     outbox_relay.audit_content_hash(outbox_relay.audit),
     outbox_relay.audit_append(text, text, text, text, text, jsonb),
     outbox_relay.audit_keeps(),
-    outbox_relay.audit_expire(text, timestamptz)
+    outbox_relay.audit_expire(text, timestamptz, jsonb)
 FROM PUBLIC;
