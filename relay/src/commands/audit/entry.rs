@@ -13,7 +13,7 @@ const PAGE: i64 = 1_000;
 pub(super) const CONTENT: [&str; 10] = [
     "tenant",
     "database_role",
-    "system_user",
+    "os_user",
     "actor",
     "action",
     "resource",
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 const COLUMNS: &str = r#"seq, kind, (extract(epoch FROM at) * 1000000)::int8 AS at_us,
-    to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, tenant, database_role, system_user, actor, action,
+    to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at, tenant, database_role, os_user, actor, action,
     resource, why, result, correlation_id, source_address, content_hash, hash,
     (extract(epoch FROM expired_at) * 1000000)::int8 AS expired_at_us,
     to_char(expired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS expired_at"#;

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Of this action, such as `dead_letters.redrive`; repeatable
     #[arg(long, value_name = "ACTION")]
     action: Vec<String>,
-    /// By whom: the name given, the database role or the system user
+    /// By whom: the name given, the database role or the user of the system
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
 }
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
 const ASKED_FOR: &str = "($3::int8 IS NULL OR at >= to_timestamp($3 / 1e6))
     AND ($4::int8 IS NULL OR at < to_timestamp($4 / 1e6))
     AND ($5::text[] IS NULL OR action = ANY ($5))
-    AND ($6::text IS NULL OR $6 IN (actor, database_role, system_user))";
+    AND ($6::text IS NULL OR $6 IN (actor, database_role, os_user))";
 
 pub(super) async fn export(operation: &Operation<'_>, arguments: &Arguments) -> Result<(), Failure> {
     let (since_us, until_us) = (
