@@ -57,6 +57,15 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What a line is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To publish, until it is told to stop.
+    Relay,
+    /// To publish the dead letters that are marked, and whatever has to go before them.
+    Redrive,
+}
+
 /// Everything that lives longer than one connection.
 pub(crate) struct Line {
     settings: Arc<Settings>,
@@ -71,6 +80,7 @@ pub(crate) struct Line {
     clerk: Option<Clerk>,
     /// Nothing new is begun.
     is_draining: bool,
+    purpose: Purpose,
     /// What the metric of received events was when the pipeline was made.
     received_before: u64,
     backoff: Backoff,
@@ -104,6 +114,7 @@ impl Line {
             desk: Desk::default(),
             clerk: None,
             is_draining: false,
+            purpose: Purpose::Relay,
             received_before: 0,
             backoff,
             settle: Settle::default(),
@@ -112,7 +123,12 @@ impl Line {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// For another purpose than to relay.
+    pub(crate) fn until(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// Runs until it is told to stop, or its purpose is reached.
     pub(crate) async fn run(mut self) -> Outcome {
         loop {
             let Some(session) = self.connect().await else {

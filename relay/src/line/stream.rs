@@ -11,7 +11,7 @@ use super::lookout::Seen;
 use super::looks::Looks;
 use super::pause::WalRate;
 use super::sinks::Sinks;
-use super::{Line, TICK, figures, stop_asked};
+use super::{Line, Purpose, TICK, figures, stop_asked};
 use crate::clock;
 use crate::dead_letter::{Answer, Clerk};
 use crate::fault::{Fault, FaultCode, FaultKind};
@@ -336,7 +336,12 @@ impl<'l> Streaming<'l> {
             pipeline.parking_mut().count(letters);
         }
         if let Some(controls) = seen.controls {
+            let is_asked = controls.is_redrive_asked;
             self.line.obey(controls);
+            let is_done = !is_asked && self.line.desk.is_done();
+            if self.line.purpose == Purpose::Redrive && is_done && self.drain_until.is_none() {
+                self.begin_drain();
+            }
         }
         let paused = self.line.paused().map(|why| self.wal_rate.fault(why));
         let condition = paused.map_or(Condition::Up, Condition::Down);

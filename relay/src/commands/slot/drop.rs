@@ -80,6 +80,7 @@ impl Slot<'_> {
         let forgotten = Advisory::forget(client, name).await;
         forgotten.map_err(|error| self.failed(&error))?;
         println!("slot {name} is dropped");
+        self.note("slot.drop", "dropped").await;
         Ok(())
     }
 }
