@@ -42,7 +42,7 @@ fn a_redrive_marks_what_failed_and_releases_what_waits_behind_it_for_the_relay_t
         "topic orders: 2 letters, key k",
         "released behind them: 3 parked letters",
         "2 marked; 3 released",
-        "5 letters are marked and wait: no relay streams from slot",
+        "5 marked, waiting: no relay streams from slot",
         "--execute",
         "audit: ",
     ];
@@ -153,7 +153,7 @@ fn a_redrive_waits_until_the_relay_has_published_and_names_what_failed_again() -
     ended.must_refuse("redrive_failed_again", &["1 published; 1 failed again", &failed])?;
 
     let ended = operate(&scenario, &redrive(&["--all", "--yes", "--no-wait"]))?;
-    ended.must(0, &["1 marked", "1 letters wait for the relay"])
+    ended.must(0, &["1 marked", "1 left to the relay"])
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_redrive_into_a_pause_says_so_and_does_not_wait_for_its_end() -> Outcome {
     operate(&scenario, &["pause", "--outbox", "default", "--reason", "w"])?.must(0, &[])?;
     // The letter that was marked before is waited for, as of the same command.
     let ended = operate(&scenario, &redrive(&["--key", "other", "--yes"]))?;
-    ended.must(0, &["1 letters are marked already", "their outbox is paused"])?;
+    ended.must(0, &["1 marked already", "their outbox is paused"])?;
     let ended = operate(&scenario, &redrive(&["--key", "k", "--yes"]))?;
     ended.must(
         0,
@@ -229,8 +229,7 @@ fn an_interrupted_redrive_leaves_what_is_marked_and_the_same_command_goes_on() -
     kill(Pid::from_raw(i32::try_from(slowly.id())?), Signal::SIGINT)?;
     let output = slowly.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let is_told =
-        said.contains("of 40 letters are marked") && said.contains("code: interrupted") && said.contains("audit: ");
+    let is_told = said.contains("of 40 are marked") && said.contains("code: interrupted") && said.contains("audit: ");
     ensure(output.status.code() == Some(130) && is_told, || format!("{output:?}"))?;
     let left = count(&scenario, "outbox_relay.dead_letters WHERE state = 'failed'")?;
     ensure(left != "0" && left != "40", || left.clone())?;
@@ -240,14 +239,7 @@ fn an_interrupted_redrive_leaves_what_is_marked_and_the_same_command_goes_on() -
     ensure(who.as_deref() == Some("the night shift"), || format!("{who:?}"))?;
 
     let ended = operate(&scenario, &redrive(&["--all", "--yes"]))?;
-    ended.must(
-        0,
-        &[
-            "letters are marked already",
-            &format!("{left} marked"),
-            "40 letters are marked and wait",
-        ],
-    )?;
+    ended.must(0, &["marked already", &format!("{left} marked"), "40 marked, waiting"])?;
     ensure(
         count(&scenario, "outbox_relay.dead_letters WHERE state = 'failed'")? == "0",
         || "some are left".to_owned(),
