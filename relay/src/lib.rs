@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod dead_letter;
 pub mod fault;
 mod kafka;
 mod line;

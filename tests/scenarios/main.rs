@@ -13,6 +13,7 @@ mod commands;
 mod connections;
 mod consumers;
 mod cut_connections;
+mod dead_letters;
 mod demo;
 mod disks;
 mod doors;

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Failure, Refusal};
 use crate::config::{PostgresSettings, Secret};
+use crate::fault::Fault;
 use crate::postgres::{Control, PostgresError, fault, place};
 
 /// Where a command's role and password come from.
@@ -66,14 +67,20 @@ impl Login {
         let PostgresSettings { database, user, .. } = postgres;
         if matches!(error.innermost(), PostgresError::NoPassword) {
             let what = format!(
-                "PostgreSQL {} wants to know who role {user} is, and no password is configured: \
-                 {error}",
-                place(postgres)
+                "PostgreSQL {} asks for the password of role {user}, and no password is {}",
+                place(postgres),
+                if self == Self::Flags { "given" } else { "configured" }
             );
             return Failure::new(Refusal::PasswordMissing, what, self.where_a_password_goes());
         }
         let found = fault(error, postgres);
         match (self, error.sqlstate()) {
+            (Self::Flags, _) if matches!(error.innermost(), PostgresError::Secret(_)) => Fault {
+                hint: "name a file with --password-file that you can read and that holds the password of --user"
+                    .to_owned(),
+                ..found
+            }
+            .into(),
             (Self::Flags, Some("28P01" | "28000")) => Failure::new(
                 Refusal::LoginRefused,
                 found.message,

@@ -31,7 +31,8 @@ use exit::EXIT_CODES;
 pub use exit::{Failure, leave};
 pub use refusal::Refusal;
 
-use crate::config::{Sources, listen, load};
+use crate::config::{Sources, listen, load, load_without_kafka};
+use crate::line::Purpose;
 
 /// Wide enough for every line below, and as wide as a terminal surely is.
 const WIDTH: usize = 80;
@@ -129,16 +130,19 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     let SourceFlags { config, set } = command_line.sources;
     let sources = Sources::of_process(config, set);
     let refused = |errors| Failure::configuration(&errors);
-    let load = || load(&sources).map_err(refused);
+    let of_database = || load_without_kafka(&sources).map_err(refused);
     match command_line.command {
-        Command::Run => run::run(load()?.settings),
-        Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
-        Command::Slot(arguments) => slot::slot(&load()?.settings, &arguments),
-        Command::DeadLetters(arguments) => dead_letters::dead_letters(&load()?.settings, &arguments),
-        Command::Pause(arguments) => block_on(pause::pause(&load()?.settings, &arguments)),
-        Command::Resume(arguments) => block_on(pause::resume(&load()?.settings, &arguments)),
-        Command::Skip(arguments) => block_on(skip::skip(&load()?.settings, &arguments)),
-        Command::Audit(arguments) => block_on(audit::audit(&load()?.settings, &arguments)),
+        Command::Run => run::run(load(&sources).map_err(refused)?.settings, Purpose::Relay),
+        Command::Migrate(arguments) => migrate::migrate(&of_database()?, &arguments),
+        Command::Slot(arguments) => slot::slot(&of_database()?, &arguments),
+        Command::DeadLetters(arguments) if arguments.publishes() => {
+            dead_letters::dead_letters(&load(&sources).map_err(refused)?.settings, &arguments)
+        }
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&of_database()?, &arguments),
+        Command::Pause(arguments) => block_on(pause::pause(&of_database()?, &arguments)),
+        Command::Resume(arguments) => block_on(pause::resume(&of_database()?, &arguments)),
+        Command::Skip(arguments) => block_on(skip::skip(&of_database()?, &arguments)),
+        Command::Audit(arguments) => block_on(audit::audit(&of_database()?, &arguments)),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

@@ -96,7 +96,7 @@ refusals! {
         "a relay streams from the slot",
         "stop it, and those that stand by";
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
-        "events in the slot that are not confirmed would never be published from it",
+        "the slot holds WAL that is not confirmed, and events in it would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
     DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`":
         "a newer outbox-relay migrated the database to a version that this program does not know",
@@ -131,9 +131,6 @@ refusals! {
     Interrupted = "interrupted", 130, "`dead-letters redrive`":
         "a signal came; what is marked stays marked, and the relay publishes it",
         "the same command goes on with the rest";
-    NotThereYet = "not_there_yet", 1, "`dead-letters redrive --execute`":
-        "dead letters cannot be published without a relay yet",
-        "start the relay, which publishes what is marked";
     OutboxUnknown = "outbox_unknown", 1, "`pause`, `resume`":
         "no outbox of that name is configured",
         "the message lists those that are";

@@ -12,6 +12,7 @@ use outbox_decoder::{Columns, TopicTemplate};
 use secrecy::SecretString;
 
 use crate::backoff::Schedule;
+use crate::pipeline::{DefectPolicy, LetterLimits};
 
 /// Everything the relay was told, from file, environment and flags together.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How much may be under way.
     pub pipeline: PipelineSettings,
+    /// How much may be set aside.
+    pub dead_letters: LetterLimits,
     /// Probes and metrics.
     pub admin: AdminSettings,
     /// Logging.
@@ -180,6 +183,8 @@ pub struct OutboxSettings {
     pub topic: TopicTemplate,
     /// Members of the metadata column that become headers.
     pub metadata_headers: Vec<String>,
+    /// What happens to a row that can never be published.
+    pub on_defect: DefectPolicy,
     /// How its records are tried again.
     pub retry: RetrySettings,
     /// What holds instead for some event types; each is in one rule at the most.
@@ -217,7 +222,7 @@ pub struct RetryRule {
 }
 
 /// The brokers and the producer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSettings {
     /// `host:port,host:port`.
     pub bootstrap_servers: String,

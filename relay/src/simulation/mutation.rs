@@ -22,10 +22,22 @@ pub(super) enum Mutation {
     IsNotIntroduced,
     /// A position of an earlier connection is confirmed on this one.
     ConfirmsAcrossConnections,
+    /// A row counts as set aside when its letter was asked for.
+    LetterCountsBeforeItsCommit,
+    /// What is confirmed passes a letter that a failover can still lose.
+    PassesLetterBeforeTheStream,
+    /// A new process does not know which keys are parked.
+    ForgetsParkedKeys,
+    /// A new process does not know which rows have letters.
+    ForgetsLetters,
+    /// What comes behind a record that is given up is sent on.
+    LeavesFollowersOnTheirWay,
+    /// A letter is published before what a process that was killed had not published before it.
+    RedrivesBeforeTheStream,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::ConfirmsEarly,
         Self::ConfirmsCommitStart,
         Self::KeepalivePassesInFlight,
@@ -35,6 +47,12 @@ impl Mutation {
         Self::GoesOnAfterFailure,
         Self::IsNotIntroduced,
         Self::ConfirmsAcrossConnections,
+        Self::LetterCountsBeforeItsCommit,
+        Self::PassesLetterBeforeTheStream,
+        Self::ForgetsParkedKeys,
+        Self::ForgetsLetters,
+        Self::LeavesFollowersOnTheirWay,
+        Self::RedrivesBeforeTheStream,
     ];
 
     /// How the judge may begin when it finds this.
@@ -44,6 +62,10 @@ impl Mutation {
             Self::ConfirmsCommitStart => &["needless repeat"],
             Self::DropsWhatWasPurged => &["unsafe checkpoint", "lost"],
             Self::ResendsNewestFirst | Self::GoesOnAfterFailure | Self::IsNotIntroduced => &["reordered"],
+            Self::LetterCountsBeforeItsCommit => &["unsafe checkpoint", "lost"],
+            Self::PassesLetterBeforeTheStream => &["unsafe checkpoint"],
+            Self::ForgetsParkedKeys | Self::LeavesFollowersOnTheirWay | Self::RedrivesBeforeTheStream => &["reordered"],
+            Self::ForgetsLetters => &["undead"],
             Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
         }
     }

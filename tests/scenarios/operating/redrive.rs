@@ -257,15 +257,37 @@ fn what_does_not_fit_is_nothing_to_do_and_no_failure() -> Outcome {
     Ok(())
 }
 
+/// It is a relay for that long: nobody else is.
 #[test]
-fn without_a_relay_execute_is_not_there_yet_and_what_is_marked_stays_marked() -> Outcome {
-    let scenario = migrated("execute")?;
-    put_two_keys(&scenario)?;
-    let ended = operate(&scenario, &redrive(&["--key", "other", "--yes", "--execute"]))?;
-    ended.must_refuse("not_there_yet", &["1 marked", "stays marked"])?;
-    operate(&scenario, &["dead-letters", "redrive", "--execute"])?.must_refuse("not_there_yet", &[])?;
-    states_are(
-        &scenario,
-        "a1 failed, a2 parked, a3 parked, a4 failed, a5 parked, b1 redriving",
-    )
+fn without_a_relay_execute_publishes_what_is_marked_and_ends() -> Outcome {
+    let scenario = Setup::new("execute").set("admin.listen", "127.0.0.1:0").start()?;
+    admit(&scenario)?;
+    let topic = scenario.topic();
+    let letter = |event, state, payload| Letter {
+        event,
+        state,
+        payload,
+        topic: Some(&topic),
+        ..LETTER
+    };
+    let letters = [
+        letter("a1", "failed", &b"1"[..]),
+        letter("a2", "parked", b"2"),
+        letter("a3", "parked", b"3"),
+    ];
+    put(&scenario, &letters)?;
+    let ended = operate(&scenario, &redrive(&["--key", "k", "--yes", "--execute"]))?;
+    ended.must(0, &["1 marked; 2 released behind them"])?;
+    states_are(&scenario, "a1 redriven, a2 redriven, a3 redriven")?;
+    let values: Vec<_> = scenario
+        .records()?
+        .into_iter()
+        .filter_map(|record| record.value)
+        .collect();
+    ensure(values == [b"1", b"2", b"3"], || format!("{values:?}"))?;
+    // Nothing is marked any more.
+    operate(&scenario, &["dead-letters", "redrive", "--execute"])?.must(0, &[])?;
+    ensure(scenario.records()?.len() == 3, || {
+        "something was published twice".to_owned()
+    })
 }

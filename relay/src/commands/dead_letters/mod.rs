@@ -50,6 +50,13 @@ enum Command {
     Discard(discard::Arguments),
 }
 
+impl Arguments {
+    /// Whether it needs to reach Kafka.
+    pub(super) const fn publishes(&self) -> bool {
+        matches!(&self.command, Command::Redrive(arguments) if arguments.execute)
+    }
+}
+
 pub(super) fn dead_letters(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { command, who } = arguments;
     match command {

@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     no_wait: bool,
     /// Publish what is marked without a relay, holding its slot; without letters and filters, what is marked already
     #[arg(long)]
-    execute: bool,
+    pub(super) execute: bool,
 }
 
 pub(super) fn redrive(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<(), Failure> {

@@ -26,6 +26,8 @@ mod embedded {
 /// Where the applied versions are noted; it cannot be made by a migration.
 const SCHEMA: &str = "CREATE SCHEMA IF NOT EXISTS outbox_relay";
 /// Replicas of an application may all migrate at their start, one after the other.
+const TRY_SESSION_LOCK: &str = "SELECT pg_try_advisory_lock(hashtext('outbox_relay'), hashtext('migrate'))";
+/// The same, and waits for it.
 const SESSION_LOCK: &str = "SELECT pg_advisory_lock(hashtext('outbox_relay'), hashtext('migrate'))";
 /// The same until the end of the transaction: whoever runs the script may keep the session.
 const TRANSACTION_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('outbox_relay'), hashtext('migrate'))";
@@ -36,7 +38,11 @@ pub(super) struct Arguments {
     /// Print the SQL, for review and for psql, and change nothing
     #[arg(long)]
     print: bool,
-    /// Role to connect as: the owner of the outbox tables, able to create roles; without it, postgres.user
+    /// Role to connect as; without it, postgres.user
+    ///
+    /// The owner of the database and of the outbox tables, able to create roles
+    /// and to give one REPLICATION: before PostgreSQL 16 a superuser, from then
+    /// on CREATEROLE and REPLICATION are enough.
     #[arg(long, value_name = "ROLE")]
     user: Option<String>,
     /// File with the password of --user
@@ -87,6 +93,7 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
             "next: GRANT {} TO your application's login; then outbox-relay slot create",
             settings.roles.application
         );
+        apply::warn_of_what_halts(&client, settings).await;
         Ok(())
     })
 }

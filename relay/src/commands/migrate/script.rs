@@ -11,8 +11,9 @@ use super::{HISTORY, SCHEMA, TRANSACTION_LOCK, embedded, statements};
 use crate::config::Settings;
 
 const HEAD: &str = "\
--- What `outbox-relay migrate` does, as SQL. Run it in the database of the outbox tables, as their owner, able to create
--- roles: psql --set ON_ERROR_STOP=1 --dbname DATABASE --file FILE. It can be run again at any time.
+-- What `outbox-relay migrate` does, as SQL. Run it in the database of the outbox tables, as the owner of both, able to
+-- create roles with REPLICATION: before PostgreSQL 16 a superuser, from then on CREATEROLE and REPLICATION are enough.
+-- psql --set ON_ERROR_STOP=1 --dbname DATABASE --file FILE. It can be run again at any time.
 ";
 const VERIFIER: &str = "\
 -- The verifier of the configured password: whoever reads it cannot log in with it, but can try guesses.

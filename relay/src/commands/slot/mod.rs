@@ -42,7 +42,7 @@ enum Command {
     Show,
     /// Drop the slot: what was not published is then only in the outbox table
     Drop {
-        /// Do it; without this the command only says what would happen
+        /// Also if it may hold events that are not published; without this only if the server shows that it holds none
         #[arg(long)]
         yes: bool,
     },
