@@ -44,7 +44,7 @@ fn broken(chain: &Chain, found: &Break) -> Failure {
     let before = match chain.rows() {
         0 => "no row before it is known to be right".to_owned(),
         rows => format!(
-            "the {rows} rows before it are as they were appended, up to {}",
+            "rows 1 to {rows} are as they were appended, up to head {}",
             chain.head()
         ),
     };

@@ -47,7 +47,7 @@ async fn mark_and_wait(settings: &Settings, who: &Who, arguments: &Arguments) ->
         return Ok(());
     };
     if !selection.marked.is_empty() {
-        eprintln!("{} letters are marked already", selection.marked.len());
+        eprintln!("{} marked already", selection.marked.len());
     }
     let mut interrupt = Interrupt::watch()?;
     let marking = Marking {
@@ -103,20 +103,17 @@ fn conclude(stop: Stop, settling: &Settling<'_, '_>) -> Result<(), Failure> {
             Ok(())
         }
         Stop::NotAwaited => {
-            eprintln!("{left} letters wait for the relay; `outbox-relay dead-letters list` shows what becomes of them");
+            eprintln!("{left} left to the relay; `outbox-relay dead-letters list` shows what becomes of them");
             Ok(())
         }
         Stop::StoodStill(why) => {
-            eprintln!(
-                "{} published; {left} letters are marked and wait: {why}",
-                settled.published
-            );
+            eprintln!("{} published; {left} marked, waiting: {why}", settled.published);
             Ok(())
         }
         Stop::Interrupted => Err(Failure::new(
             Refusal::Interrupted,
             format!(
-                "interrupted: {} published; {left} letters stay marked, and the relay goes on with them",
+                "interrupted: {} published; {left} stay marked, and the relay goes on with them",
                 settled.published
             ),
             "nothing; the same command shows how far they are",
@@ -128,7 +125,7 @@ fn interrupted(marked: &Marked, chosen: usize) -> Failure {
     Failure::new(
         Refusal::Interrupted,
         format!(
-            "interrupted: {} of {chosen} letters are marked, which the relay publishes; the others are as they were",
+            "interrupted: {} of {chosen} are marked, which the relay publishes; the others are as they were",
             marked.chosen
         ),
         "the same command goes on with the others",
