@@ -304,3 +304,192 @@ fn record_bytes(message: &OwnedMessage) -> usize {
     let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
     RECORD_OVERHEAD_BYTES + HEADER_OVERHEAD_BYTES * headers + length(message.key()) + length(message.payload())
 }
+
+#[cfg(test)]
+mod tests {
+    use outbox_decoder::Position;
+    use outbox_decoder::outbox::OutboxDecoder;
+
+    use super::*;
+    use crate::dead_letter::letter::Begins;
+    use crate::fault::FaultCode;
+    use crate::pipeline::{LetterLimits, Limits, Parking, Sink, Until};
+
+    const AT: Timestamp = Timestamp::from_unix_us(0);
+
+    /// It is never asked: nothing but keepalives is fed.
+    struct Nowhere;
+
+    impl Sink for Nowhere {
+        type Refusal = ();
+
+        fn send(
+            &mut self,
+            ticket: Ticket,
+            _: &outbox_decoder::Envelope<'_>,
+        ) -> Result<(), crate::pipeline::SendError<()>> {
+            panic!("{ticket:?}")
+        }
+
+        fn set_aside(
+            &mut self,
+            ticket: Ticket,
+            _: crate::pipeline::Aside<'_, ()>,
+        ) -> Result<(), crate::pipeline::SendError<()>> {
+            panic!("{ticket:?}")
+        }
+
+        fn completed(&mut self, _: Timestamp) {}
+    }
+
+    fn pipeline() -> Pipeline {
+        let limits = Limits {
+            in_flight_bytes_max: 1 << 20,
+            in_flight_records_max: 100,
+        };
+        let letters = LetterLimits {
+            parked_keys_max: 10,
+            letters_max: 10,
+        };
+        let decoder = OutboxDecoder::new(Vec::new(), 1);
+        Pipeline::new(decoder, limits, Parking::new(Vec::new(), letters), 1 << 16)
+    }
+
+    /// The stream comes so far.
+    fn reach(pipeline: &mut Pipeline, position: u64) {
+        let mut frame = vec![b'd', 0, 0, 0, 22, b'k'];
+        frame.extend(position.to_be_bytes());
+        frame.extend([0; 9]);
+        pipeline.feed(&frame, Until::Exhausted, &mut Nowhere);
+    }
+
+    fn marked(letter_id: i64, commit_lsn: u64, key: &str) -> Marked {
+        let topic: TopicName = "t".parse().expect("a topic");
+        let key = Some(key.as_bytes().to_vec());
+        let message = OwnedMessage::new(None, key, "t".to_owned(), rdkafka::Timestamp::NotAvailable, 0, 0, None);
+        Marked {
+            letter_id,
+            commit_lsn: Lsn::new(commit_lsn),
+            outbox: 0,
+            parks_key: true,
+            record: Ok((topic, message)),
+        }
+    }
+
+    fn fault() -> Fault {
+        Fault::new(FaultCode::RecordTooLarge, "too large", "")
+    }
+
+    fn fetched(desk: &mut Desk, pipeline: &mut Pipeline, letters: Vec<Marked>) {
+        desk.look_for_marked();
+        assert!(matches!(desk.next_ask(), Some(Ask::Fetch)));
+        desk.answer(Answer::Fetched(letters), pipeline);
+    }
+
+    /// Sends what may be sent; those of these keys are refused. Returns the keys that were taken.
+    fn redrive(desk: &mut Desk, pipeline: &mut Pipeline, refused: &[&str]) -> Vec<String> {
+        let mut taken = Vec::new();
+        desk.redrive(pipeline, AT, |_, _, message| {
+            let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
+            if refused.contains(&key.as_str()) {
+                return Err(Outgoing::Refused(fault()));
+            }
+            taken.push(key);
+            Ok(())
+        });
+        taken
+    }
+
+    fn letter(key: &str) -> Letter {
+        Letter {
+            position: Position {
+                commit_lsn: Lsn::new(1),
+                ordinal: 0,
+                xid: 1,
+            },
+            committed_at: AT,
+            outbox: 0,
+            idempotency_key: "id".to_owned(),
+            aggregate_type: None,
+            topic: Some("t".to_owned()),
+            key: Some(key.as_bytes().to_vec()),
+            headers: Vec::new(),
+            payload: None,
+            timestamp_ms: 0,
+            failure: Failure::of_fault(&fault(), Vec::new(), AT),
+            begins: Begins::Failed,
+            parks_key: true,
+        }
+    }
+
+    /// A process that was killed may have left rows before it unpublished, of the same key.
+    #[test]
+    fn a_letter_never_overtakes_rows_that_the_stream_has_yet_to_bring_again() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        fetched(&mut desk, &mut pipeline, vec![marked(1, 100, "a"), marked(2, 200, "b")]);
+        assert!(redrive(&mut desk, &mut pipeline, &[]).is_empty());
+        reach(&mut pipeline, 100);
+        assert!(
+            redrive(&mut desk, &mut pipeline, &[]).is_empty(),
+            "its own commit is still to come"
+        );
+        reach(&mut pipeline, 101);
+        assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["a"]);
+        reach(&mut pipeline, 300);
+        assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["b"]);
+    }
+
+    #[test]
+    fn what_comes_behind_a_letter_that_fails_again_waits_and_other_keys_do_not() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        let letters = vec![marked(1, 100, "a"), marked(2, 200, "b"), marked(3, 300, "a")];
+        fetched(&mut desk, &mut pipeline, letters);
+        assert_eq!(redrive(&mut desk, &mut pipeline, &["a"]), ["b"]);
+        let Some(Ask::Settle { redriven, returned }) = desk.next_ask() else {
+            panic!("one letter went back");
+        };
+        assert!(redriven.is_empty(), "b is not acknowledged");
+        assert_eq!(returned.iter().map(|one| one.letter_id).collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_row_that_is_set_aside_sends_marked_letters_of_its_key_back() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        fetched(&mut desk, &mut pipeline, vec![marked(1, 100, "a"), marked(2, 200, "b")]);
+        desk.put(Ticket::from_u64(9), letter("a"));
+        assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["b"]);
+    }
+
+    #[test]
+    fn letters_that_are_fetched_while_an_earlier_row_of_their_key_is_set_aside_are_left_where_they_are() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        desk.look_for_marked();
+        desk.next_ask();
+        desk.put(Ticket::from_u64(9), letter("a"));
+        desk.answer(
+            Answer::Fetched(vec![marked(1, 100, "a"), marked(2, 200, "b")]),
+            &mut pipeline,
+        );
+        assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["b"]);
+    }
+
+    #[test]
+    fn rows_that_wait_for_their_letters_are_asked_for_first_and_one_thing_at_a_time() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        fetched(&mut desk, &mut pipeline, vec![marked(1, 100, "a")]);
+        redrive(&mut desk, &mut pipeline, &[]);
+        for ticket in pipeline.ledger().unacknowledged().collect::<Vec<_>>() {
+            pipeline.acknowledge(ticket);
+        }
+        for ticket in pipeline.take_published_letters() {
+            desk.acknowledge(ticket);
+        }
+        desk.put(Ticket::from_u64(9), letter("b"));
+        assert!(matches!(desk.next_ask(), Some(Ask::Write(_))));
+        assert!(desk.next_ask().is_none() && !desk.is_at_rest());
+    }
+}

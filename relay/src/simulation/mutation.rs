@@ -32,12 +32,10 @@ pub(super) enum Mutation {
     ForgetsLetters,
     /// What comes behind a record that is given up is sent on.
     LeavesFollowersOnTheirWay,
-    /// A letter is published before what a process that was killed had not published before it.
-    RedrivesBeforeTheStream,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::ConfirmsEarly,
         Self::ConfirmsCommitStart,
         Self::KeepalivePassesInFlight,
@@ -52,7 +50,6 @@ impl Mutation {
         Self::ForgetsParkedKeys,
         Self::ForgetsLetters,
         Self::LeavesFollowersOnTheirWay,
-        Self::RedrivesBeforeTheStream,
     ];
 
     /// How the judge may begin when it finds this.
@@ -64,7 +61,7 @@ impl Mutation {
             Self::ResendsNewestFirst | Self::GoesOnAfterFailure | Self::IsNotIntroduced => &["reordered"],
             Self::LetterCountsBeforeItsCommit => &["unsafe checkpoint", "lost"],
             Self::PassesLetterBeforeTheStream => &["unsafe checkpoint"],
-            Self::ForgetsParkedKeys | Self::LeavesFollowersOnTheirWay | Self::RedrivesBeforeTheStream => &["reordered"],
+            Self::ForgetsParkedKeys | Self::LeavesFollowersOnTheirWay => &["reordered"],
             Self::ForgetsLetters => &["undead"],
             Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
         }

@@ -193,10 +193,6 @@ impl Subject {
     /// It answers.
     pub(super) fn answered(&mut self, answer: Answer) {
         let answer = match answer {
-            Answer::Fetched(mut marked) if self.mutation == Some(Mutation::RedrivesBeforeTheStream) => {
-                marked.iter_mut().for_each(|letter| letter.commit_lsn = Lsn::ZERO);
-                Answer::Fetched(marked)
-            }
             Answer::Written(_) if self.mutation == Some(Mutation::PassesLetterBeforeTheStream) => {
                 Answer::Written(Lsn::ZERO)
             }
