@@ -7,6 +7,7 @@ pub mod commands;
 pub mod config;
 mod dead_letter;
 pub mod fault;
+mod hex;
 mod kafka;
 mod line;
 pub mod pipeline;

@@ -7,7 +7,6 @@ mod dead_letters;
 mod exit;
 mod explain;
 mod healthcheck;
-mod hex;
 mod interrupt;
 mod login;
 mod migrate;

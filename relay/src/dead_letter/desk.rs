@@ -105,7 +105,7 @@ impl Desk {
     pub(crate) fn put(&mut self, ticket: Ticket, letter: Letter) {
         // A later one of its key may be marked: it was set aside while this row was on its way.
         if let Some(key) = letter.parks() {
-            self.leave_behind(&Some(key));
+            self.leave_behind(Some(&key));
         }
         self.to_write.push_back((ticket, letter));
     }
@@ -118,7 +118,7 @@ impl Desk {
             (Some(letter), Some(failure)) => {
                 self.send_back(letter.letter_id, failure);
                 if letter.parks_key {
-                    self.leave_behind(&key_of(&given_up.failed.record));
+                    self.leave_behind(key_of(&given_up.failed.record).as_ref());
                 }
             }
             // It came behind one that went back, and is parked there with it, or marked still.
@@ -202,7 +202,7 @@ impl Desk {
                 self.marked = marked.into();
                 let unwritten: Vec<_> = self.to_write.iter().filter_map(|(_, letter)| letter.parks()).collect();
                 for key in unwritten {
-                    self.leave_behind(&Some(key));
+                    self.leave_behind(Some(&key));
                 }
                 Vec::new()
             }
@@ -258,7 +258,7 @@ impl Desk {
         let Some(first) = self.marked.pop_front() else { return };
         self.send_back(first.letter_id, Failure::of_fault(fault, Vec::new(), at));
         match first.record {
-            Ok((_, record)) if first.parks_key => self.leave_behind(&key_of(&record)),
+            Ok((_, record)) if first.parks_key => self.leave_behind(key_of(&record).as_ref()),
             // Without a topic, what is of its key cannot be told from the rest: the table knows which wait.
             Err(_) => self.marked.clear(),
             Ok(_) => {}
@@ -266,9 +266,11 @@ impl Desk {
     }
 
     /// What comes behind a letter that went back is not published: the table has it wait again.
-    fn leave_behind(&mut self, key: &Option<TopicKey>) {
-        let is_of_key = |marked: &Marked| marked.record.as_ref().is_ok_and(|(_, record)| key_of(record) == *key);
-        self.marked.retain(|marked| key.is_none() || !is_of_key(marked));
+    fn leave_behind(&mut self, key: Option<&TopicKey>) {
+        let Some(key) = key else { return };
+        let is_of_key = |record: &OwnedMessage| key_of(record).as_ref() == Some(key);
+        let record = |marked: &Marked| marked.record.as_ref().is_ok_and(|(_, record)| is_of_key(record));
+        self.marked.retain(|marked| !record(marked));
     }
 
     /// What was begun is done: nothing waits for the table, and nothing from it is under way. More may be marked.

@@ -14,6 +14,7 @@ use super::standing::lsn;
 use crate::clock;
 use crate::config::Settings;
 use crate::fault::{Fault, FaultCode};
+use crate::hex;
 use crate::pipeline::TopicKey;
 use crate::postgres::PostgresError;
 
@@ -342,7 +343,7 @@ impl<'l> Columns<'l> {
 fn header_value(value: &[u8]) -> Value {
     match std::str::from_utf8(value) {
         Ok(text) if !text.contains('\0') => json!(text),
-        _ => json!({ "hex": value.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
+        _ => json!({ "hex": hex::digits(value) }),
     }
 }
 
@@ -350,9 +351,8 @@ fn header_bytes(value: &Value) -> Vec<u8> {
     if let Some(text) = value.as_str() {
         return text.as_bytes().to_vec();
     }
-    let digits = value.get("hex").and_then(Value::as_str).unwrap_or_default().as_bytes();
-    let pairs = digits.chunks_exact(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+    let digits = value.get("hex").and_then(Value::as_str);
+    digits.and_then(hex::bytes).unwrap_or_default()
 }
 
 /// The record of a letter: as it was, marked, with the time of now and its own in a header.

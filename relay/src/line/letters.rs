@@ -13,13 +13,11 @@ impl Line {
     /// The stream comes from there: letters go there too.
     pub(super) fn follow(&mut self, place: Place) {
         let Some((identity, _)) = &self.pipeline else { return };
-        match &self.clerk {
-            Some(clerk) => clerk.follow(place),
-            None => {
-                let (settings, health) = (Arc::clone(&self.settings), self.health.clone());
-                self.clerk = Some(Clerk::start(settings, identity.system_identifier, place, health));
-            }
+        if let Some(clerk) = &self.clerk {
+            return clerk.follow(place);
         }
+        let (settings, health) = (Arc::clone(&self.settings), self.health.clone());
+        self.clerk = Some(Clerk::start(settings, identity.system_identifier, place, health));
     }
 
     /// Takes what was given up and what was published again, asks the table what is to be asked, and hands on what is
@@ -27,7 +25,9 @@ impl Line {
     pub(super) fn tend_letters(&mut self) -> bool {
         let answer = self.clerk.as_mut().and_then(Clerk::answer);
         let has_moved = answer.is_some();
-        answer.into_iter().for_each(|answer| self.answered(answer));
+        if let Some(answer) = answer {
+            self.answered(answer);
+        }
         let (Some((_, pipeline)), Some(clerk)) = (&mut self.pipeline, &mut self.clerk) else {
             return has_moved;
         };
@@ -47,7 +47,9 @@ impl Line {
         }
         let ask = self.desk.next_ask();
         let is_asked = ask.is_some();
-        ask.into_iter().for_each(|ask| clerk.ask(ask));
+        if let Some(ask) = ask {
+            clerk.ask(ask);
+        }
         self.metrics
             .show_letters(self.desk.take_counts(), pipeline.parking().parked_keys());
         has_moved || is_asked

@@ -55,13 +55,17 @@ impl Mutation {
     /// How the judge may begin when it finds this.
     pub(super) const fn shows_as(self) -> &'static [&'static str] {
         match self {
-            Self::ConfirmsEarly | Self::KeepalivePassesInFlight | Self::ConfirmsByArrival => &["unsafe checkpoint"],
+            Self::ConfirmsEarly
+            | Self::KeepalivePassesInFlight
+            | Self::ConfirmsByArrival
+            | Self::PassesLetterBeforeTheStream => &["unsafe checkpoint"],
             Self::ConfirmsCommitStart => &["needless repeat"],
-            Self::DropsWhatWasPurged => &["unsafe checkpoint", "lost"],
-            Self::ResendsNewestFirst | Self::GoesOnAfterFailure | Self::IsNotIntroduced => &["reordered"],
-            Self::LetterCountsBeforeItsCommit => &["unsafe checkpoint", "lost"],
-            Self::PassesLetterBeforeTheStream => &["unsafe checkpoint"],
-            Self::ForgetsParkedKeys | Self::LeavesFollowersOnTheirWay => &["reordered"],
+            Self::DropsWhatWasPurged | Self::LetterCountsBeforeItsCommit => &["unsafe checkpoint", "lost"],
+            Self::ResendsNewestFirst
+            | Self::GoesOnAfterFailure
+            | Self::IsNotIntroduced
+            | Self::ForgetsParkedKeys
+            | Self::LeavesFollowersOnTheirWay => &["reordered"],
             Self::ForgetsLetters => &["undead"],
             Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
         }

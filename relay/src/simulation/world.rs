@@ -187,7 +187,7 @@ impl World {
         fastrand::seed(seed);
         let policy = if sets_aside(seed) { "set_aside" } else { "halt" };
         // Half of them at the first refusal.
-        let attempts = if seed % 4 == 0 { 1 } else { 3 };
+        let attempts = if seed.is_multiple_of(4) { 1 } else { 3 };
         let trial = Trial::minimal()
             .flag(&format!("outbox.default.on_defect={policy}"))
             .flag(&format!("retry.attempts={attempts}"));

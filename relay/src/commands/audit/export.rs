@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::super::moment::moment;
 use super::super::operation::Operation;
-use super::super::{hex, output};
+use super::super::output;
 use super::Failure;
 use super::entry::{CONTENT, Entries, Entry};
+use crate::hex;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

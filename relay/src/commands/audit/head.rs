@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::super::hex;
+use crate::hex;
 
 /// The hash of a row, which stands for all rows up to it.
 #[derive(Debug, Clone, PartialEq, Eq)]

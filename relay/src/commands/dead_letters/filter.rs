@@ -4,8 +4,8 @@ use clap::{Args, ValueEnum};
 use outbox_decoder::Timestamp;
 use tokio_postgres::types::ToSql;
 
-use super::super::hex;
 use super::super::moment::moment;
+use crate::hex;
 
 /// All that is given has to fit.
 #[derive(Debug, Clone, Default, Args)]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Row;
 use tokio_postgres::types::PgLsn;
 
-use super::super::hex;
+use crate::hex;
 
 /// The columns of [`Letter::of`].
 pub(super) const COLUMNS: &str = r#"d.letter_id, d.slot_name, d.system_identifier, d.commit_lsn, d.ordinal, d.xid,

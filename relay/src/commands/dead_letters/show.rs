@@ -6,9 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio_postgres::Row;
 
-use super::super::{hex, output};
+use super::super::output;
 use super::letter::{COLUMNS, Letter, key_shown};
 use super::{Failure, Operation, Refusal};
+use crate::hex;
 
 /// What is shown of a payload, unless all of it is asked for.
 const PAYLOAD_SHOWN: i32 = 4096;

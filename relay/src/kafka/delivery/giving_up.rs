@@ -45,7 +45,7 @@ impl<P: Producers> Delivery<P> {
         let is_letter = pipeline.ledger().is_letter(ticket);
         let (mut again, mut failure) = (
             Vec::with_capacity(failed.len()),
-            Some(failure(cause, attempts, &failed, ticket)),
+            Some(failure(&cause, attempts, &failed, ticket)),
         );
         for failed in failed {
             let is_head = failed.ticket == ticket;
@@ -102,7 +102,7 @@ fn topic_key(failed: &Failed) -> Option<TopicKey> {
     Some((failed.record.topic().to_owned(), failed.record.key()?.to_vec()))
 }
 
-fn failure(cause: Fault, attempts: Attempts, failed: &[Failed], ticket: Ticket) -> Failure {
+fn failure(cause: &Fault, attempts: Attempts, failed: &[Failed], ticket: Ticket) -> Failure {
     let last_at = clock::now();
     let since_us = i64::try_from(attempts.since.elapsed().as_micros()).unwrap_or(i64::MAX);
     let code = failed
@@ -114,6 +114,6 @@ fn failure(cause: Fault, attempts: Attempts, failed: &[Failed], ticket: Ticket) 
         attempts: attempts.made,
         attempts_max: attempts.max,
         first_at: outbox_decoder::Timestamp::from_unix_us(last_at.as_unix_us().saturating_sub(since_us)),
-        ..Failure::of_fault(&cause, code.map(|code| code.to_string()).into_iter().collect(), last_at)
+        ..Failure::of_fault(cause, code.map(|code| code.to_string()).into_iter().collect(), last_at)
     }
 }

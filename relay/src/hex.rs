@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Two digits a byte.
-pub(super) fn digits(bytes: &[u8]) -> String {
+pub(crate) fn digits(bytes: &[u8]) -> String {
     bytes
         .iter()
         .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -13,7 +13,7 @@ pub(super) fn digits(bytes: &[u8]) -> String {
 }
 
 /// The bytes that digits stand for; `None` if they are no such digits.
-pub(super) fn bytes(digits: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes(digits: &str) -> Option<Vec<u8>> {
     let nibble = |digit: u8| {
         char::from(digit)
             .to_digit(16)
