@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::{Failure, Refusal};
+use crate::config::nearest;
 use crate::fault::policy::POLICY;
 use crate::fault::{FaultCode, FaultKind, SECTIONS};
 
@@ -73,12 +74,22 @@ pub(super) fn explain(code: Option<&str>) -> Result<String, Failure> {
     let fault = FaultCode::find(code).map(of_fault);
     let found = fault.or_else(|| Refusal::find(code).map(of_refusal));
     found.ok_or_else(|| {
+        let meant = nearest::among(code, names()).map(|near| format!("did you mean {near}? "));
         Failure::new(
             Refusal::CodeUnknown,
             format!("there is no code {code}"),
-            "`outbox-relay explain` without one lists them all",
+            format!(
+                "{}`outbox-relay explain` without one lists them all",
+                meant.unwrap_or_default()
+            ),
         )
     })
+}
+
+/// All codes.
+fn names() -> impl Iterator<Item = &'static str> {
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.entry().name);
+    FaultCode::all().map(FaultCode::name).chain(refusals)
 }
 
 fn of_fault(code: FaultCode) -> String {
@@ -167,7 +178,19 @@ mod tests {
         assert!(slot_lost.contains("recover`: docs/RECOVERY.md"), "{slot_lost}");
         let undrained = explain(Some("stopped_undrained")).expect("a refusal");
         assert!(undrained.contains("exit code: 75"), "{undrained}");
-        assert!(explain(Some("slot_lots")).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_code_is_told_with_the_nearest_one() {
+        for (given, meant) in [("slot_los", "slot_lost"), ("left_at_onec", "left_at_once")] {
+            let failure = explain(Some(given)).expect_err("no such code");
+            assert!(
+                format!("{failure:?}").contains(&format!("did you mean {meant}?")),
+                "{failure:?}"
+            );
+        }
+        let failure = explain(Some("colour")).expect_err("no such code");
+        assert!(!format!("{failure:?}").contains("did you mean"), "{failure:?}");
     }
 
     #[test]

@@ -183,6 +183,11 @@ pub static KEYS: &[Key] = &[
         "Topic of a row; {aggregate_type}, {schema} and {table} are filled in."),
     row("outbox.*.metadata_headers", List, Value("traceparent,tracestate"),
         "Members of the metadata column that become headers."),
+    row("outbox.*.on_defect", Choice(&["halt", "set_aside"]), Value("halt"),
+        "What happens to an event that can never be published: the line halts at it, or it becomes a dead letter.")
+            .note("halt, because only a person knows whether the rest may go on without it; docs/DEAD_LETTERS.md."),
+    row("outbox.*.successors", Choice(&["park_key", "continue"]), Value("park_key"),
+        "What happens to later events of a dead letter's key: they wait behind it, in order, or overtake it."),
     row("outbox.*.retry.policy", RETRY_POLICY, Unset,
         "Instead of retry.policy, for this outbox.")
             .examples(&["full_jitter"]),
@@ -238,6 +243,12 @@ pub static KEYS: &[Key] = &[
         "How long SIGTERM waits for a commit boundary and its acknowledgements.")
             .note("Stay below your orchestrator's grace period."),
 
+    row("dead_letters.letters_max", Whole { unit: "letters", min: 1, max: 100_000_000 }, Value("1000000"),
+        "How many dead letters may wait to be redriven or discarded; the line halts at one more."),
+    row("dead_letters.parked_keys_max", Whole { unit: "keys", min: 1, max: 10_000_000 }, Value("10000"),
+        "How many keys may wait behind a dead letter; the line halts at one more.")
+            .note("The relay remembers each of them, with its topic."),
+
     row("admin.listen", Address, Value("127.0.0.1:9464"),
         "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),
     row("admin.degraded_after_ms", ms(1_000, 24 * HOUR), Value("300000"),
@@ -255,7 +266,11 @@ pub static KEYS: &[Key] = &[
     row("roles.application", Identifier, Value("outbox_application"),
         "Role that migrate makes: may insert into the outbox and nothing else."),
     row("roles.operator", Identifier, Value("outbox_operator"),
-        "Role that migrate makes: may read the outbox and the relay's own tables."),
+        "Role that migrate makes: may read the outbox and the relay's own tables, and decide about dead letters and pauses."),
+    row("roles.auditor", Identifier, Value("outbox_auditor"),
+        "Role that migrate makes: may read the audit trail, and of dead letters all but headers and payload."),
+    row("roles.janitor", Identifier, Value("outbox_janitor"),
+        "Role that migrate makes: may empty what has outlived its retention, and nothing else."),
 ];
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use outbox_decoder::{Columns, TopicTemplate};
 use secrecy::SecretString;
 
 use crate::backoff::Schedule;
+use crate::pipeline::{DefectPolicy, LetterLimits};
 
 /// Everything the relay was told, from file, environment and flags together.
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How much may be under way.
     pub pipeline: PipelineSettings,
+    /// How much may be set aside.
+    pub dead_letters: LetterLimits,
     /// Probes and metrics.
     pub admin: AdminSettings,
     /// Logging.
@@ -180,6 +183,8 @@ pub struct OutboxSettings {
     pub topic: TopicTemplate,
     /// Members of the metadata column that become headers.
     pub metadata_headers: Vec<String>,
+    /// What happens to a row that can never be published.
+    pub on_defect: DefectPolicy,
     /// How its records are tried again.
     pub retry: RetrySettings,
     /// What holds instead for some event types; each is in one rule at the most.
@@ -217,7 +222,7 @@ pub struct RetryRule {
 }
 
 /// The brokers and the producer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSettings {
     /// `host:port,host:port`.
     pub bootstrap_servers: String,
@@ -286,6 +291,10 @@ pub enum LogFormat {
 pub struct RoleSettings {
     /// May insert into the outbox and nothing else. A group role, without login.
     pub application: String,
-    /// May read the outbox and the relay's own tables. A group role, without login.
+    /// May read the outbox and the relay's own tables, and decide about dead letters. A group role, without login.
     pub operator: String,
+    /// May read the audit trail, and of dead letters what they do not say. A group role, without login.
+    pub auditor: String,
+    /// May empty what has outlived its retention. A group role, without login.
+    pub janitor: String,
 }

@@ -56,7 +56,7 @@ catalogue! {
             "nothing during a failover; otherwise name the primary, or all servers, in `postgres.host`";
         PostgresProtocolViolation = "postgres_protocol_violation", Transient:
             "what answers does not speak the protocol as PostgreSQL does",
-            "look for a pooler or proxy in between, and connect to PostgreSQL itself";
+            "check that PostgreSQL itself answers at `postgres.host` and `postgres.port`; look for a pooler or proxy in between";
         PostgresPoolerInTheWay = "postgres_pooler_in_the_way", Environment:
             "a connection pooler answers in place of PostgreSQL, and cannot carry a replication stream",
             "name PostgreSQL itself in `postgres.host` and `postgres.port`; the relay needs two connections and no pool";
@@ -132,10 +132,16 @@ catalogue! {
             "raise it and restart the relay";
         RowMatchesNoRoute = "row_matches_no_route", EventDefect:
             "a row's table has no outbox, or its outbox's template gives no possible topic for it",
-            "correct the outbox's table or topic template and restart the relay; the message names the row";
+            "correct the outbox's table or topic template and restart the relay; the message names the event and its transaction (`xmin`); an event that can never have a topic is set aside: [DEAD_LETTERS](DEAD_LETTERS.md)";
         RowDoesNotFitMapping = "row_does_not_fit_mapping", EventDefect:
             "a row cannot become a record by its outbox's columns",
-            "correct the outbox's columns and restart the relay; the message names the row and the column";
+            "correct the outbox's columns and restart the relay; the message names the event, its transaction (`xmin`) and the column; an event that can never fit is set aside: [DEAD_LETTERS](DEAD_LETTERS.md)";
+        DeadLettersFull = "dead_letters_full", Environment:
+            "as many events are set aside as `dead_letters.letters_max` and `parked_keys_max` allow, and the next one would be one more",
+            "`outbox-relay dead-letters list`; redrive or discard some, or raise the bound and restart the relay";
+        RelayPaused = "relay_paused", Environment:
+            "somebody has paused the relay: nothing is taken from the slot, and the server keeps its WAL",
+            "`outbox-relay resume`, before the WAL budget that the message names is used up";
     }
     "Kafka" {
         KafkaSecretUnreadable = "kafka_secret_unreadable", Environment:

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outbox_decoder::{Timestamp, TopicName};
+use outbox_decoder::{Position, Timestamp, TopicName};
 use rdkafka::bindings::{rd_kafka_message_status, rd_kafka_msg_status_t};
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
@@ -37,9 +37,19 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// The text of a header.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let value = self.record.headers()?.iter().find(|header| header.key == name)?.value?;
         Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Where its row stands, by its own header.
+    ///
+    /// # Panics
+    /// It has none: every record that is published from the slot has.
+    pub(crate) fn position(&self) -> Position {
+        let header = self.header("position");
+        let position = header.as_deref().and_then(Position::from_header);
+        position.expect("a record from the slot has its position")
     }
 
     /// Names the record without its content.

@@ -96,7 +96,7 @@ fn hint(code: FaultCode, error: &PostgresError, settings: &PostgresSettings) -> 
             "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of the servers"
         }
         FaultCode::PostgresProtocolViolation => {
-            "look for a pooler or proxy in between, and connect to PostgreSQL itself"
+            "check that PostgreSQL itself answers at postgres.host and postgres.port; look for a pooler or proxy in between"
         }
         FaultCode::PostgresRefused => {
             "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \

@@ -9,7 +9,6 @@
 //! that was running has ended; then what committed before the slot's start is seen, and some of what is in the stream too.
 //! That comes twice, with the same idempotency key.
 
-mod actor;
 mod anew;
 mod confirm;
 mod hold;
@@ -33,6 +32,7 @@ use clap::Args;
 use outbox_decoder::{Timestamp, TopicName};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::actor::Actor;
 use super::login::Login;
 use super::slot::{Slot, WAIT_MS};
 use super::{Failure, Refusal, block_on};
@@ -93,12 +93,19 @@ pub(super) struct Arguments {
     /// Write every event that Kafka holds and the tables lack there, as JSON lines
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    actor: Actor,
 }
 
 pub(super) fn recover(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
         let control = Login::Configured.connect(&settings.postgres, "recover").await?;
-        let slot = Slot { settings, control };
+        let slot = Slot {
+            settings,
+            control,
+            reason: arguments.reason.as_deref(),
+            actor: arguments.actor.as_json(None),
+        };
         let recovery = Recovery::of(slot, arguments);
         let told = tokio::select! {
             biased;

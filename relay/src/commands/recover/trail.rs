@@ -7,7 +7,6 @@ use tokio_postgres::Row;
 
 use super::super::Failure;
 use super::super::slot::Slot;
-use super::actor::actor;
 use super::since::Since;
 use super::situation::Unfinished;
 use crate::fault::{Fault, FaultCode};
@@ -77,7 +76,7 @@ pub(super) async fn begin(
     let begun = slot
         .control
         .client()
-        .execute(statement, &[&slot.name(), &since_us, &by, &what, &why, &actor()])
+        .execute(statement, &[&slot.name(), &since_us, &by, &what, &why, &slot.actor])
         .await;
     begun.map(drop).map_err(|error| failed(slot, error))
 }
@@ -88,7 +87,7 @@ pub(super) async fn end(slot: &Slot<'_>, is_done: bool, result: &str, why: &str)
     let row = slot
         .control
         .client()
-        .query_one(statement, &[&slot.name(), &is_done, &result, &why, &actor()])
+        .query_one(statement, &[&slot.name(), &is_done, &result, &why, &slot.actor])
         .await;
     let noted = row.and_then(|row| {
         Ok(Noted {

@@ -7,17 +7,30 @@ mod drop;
 mod forget;
 mod show;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 pub(super) use create::WAIT_MS;
 
+use super::actor::Actor;
+use super::audit::note::{Deed, note};
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
 use crate::postgres::{Control, PostgresError, SlotState, fault};
 
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Why; goes to the audit trail
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    actor: Actor,
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Make the slot: events committed from now on will be published
     Create {
         /// How long transactions that are running now are waited for
@@ -31,7 +44,7 @@ pub(super) enum Command {
     Show,
     /// Drop the slot: what was not published is then only in the outbox table
     Drop {
-        /// Do it; without this the command only says what would happen
+        /// Also if it may hold events that are not published; without this only if the server shows that it holds none
         #[arg(long)]
         yes: bool,
     },
@@ -39,11 +52,16 @@ pub(super) enum Command {
     Forget,
 }
 
-pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure> {
+pub(super) fn slot(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
         let control = Login::Configured.connect(&settings.postgres, "slot").await?;
-        let slot = Slot { settings, control };
-        match command {
+        let slot = Slot {
+            settings,
+            control,
+            reason: arguments.reason.as_deref(),
+            actor: arguments.actor.as_json(None),
+        };
+        match arguments.command {
             Command::Create { wait_ms, failover } => slot.create(wait_ms, failover).await,
             Command::Show => slot.show().await,
             Command::Drop { yes } => slot.drop_slot(yes).await,
@@ -56,11 +74,26 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
 pub(super) struct Slot<'s> {
     pub(super) settings: &'s Settings,
     pub(super) control: Control,
+    /// Why, for the audit trail.
+    pub(super) reason: Option<&'s str>,
+    /// Who, as the audit trail takes it.
+    pub(super) actor: String,
 }
 
 impl Slot<'_> {
     pub(super) fn name(&self) -> &str {
         &self.settings.postgres.slot
+    }
+
+    /// Notes in the audit trail what was done with it.
+    async fn note(&self, action: &'static str, result: impl Into<String>) {
+        let deed = Deed {
+            action,
+            resource: format!("slot {}", self.name()),
+            why: self.reason,
+            result: result.into(),
+        };
+        note(self.control.client(), &deed, &self.actor).await;
     }
 
     pub(super) fn failed(&self, error: &PostgresError) -> Failure {
