@@ -111,3 +111,31 @@ fn a_row_that_commits_after_the_slot_was_made_comes_from_the_slot_and_only_from_
     scenario.wait_until_confirmed()?;
     arrived_once(&scenario, &writer.into_history(), 25)
 }
+
+/// The oldest version has another syntax for it, and from 17 on a slot may have been one that standbys keep.
+#[test]
+fn the_oldest_and_the_newest_postgresql_recover_and_a_slot_that_standbys_kept_is_kept_again() -> Outcome {
+    let limited = [("max_slot_wal_keep_size", "1MB")];
+    for (version, create) in [
+        (14, ["slot", "create"].as_slice()),
+        (18, &["slot", "create", "--failover"]),
+    ] {
+        let setup = Setup::new(&format!("rec_{version}")).private_postgres(&limited);
+        let mut scenario = setup.postgres_version(version).without_slot().start()?;
+        scenario.command(create)?.must(0, &["starts at"])?;
+        let mut writer = with_unpublished_rows(&mut scenario)?;
+        lose_slot(&scenario)?;
+        recovered(&scenario, &[])?.must(0, &["is lost", "20 of 30 rows"])?;
+        let kept = if version == 18 {
+            "on standbys:     kept"
+        } else {
+            "on standbys:     not kept"
+        };
+        scenario.command(&["slot", "show"])?.must(0, &[kept])?;
+        let _relay = scenario.streaming_relay()?;
+        writer.write(10)?;
+        scenario.wait_until_confirmed()?;
+        arrived_once(&scenario, &writer.into_history(), 20)?;
+    }
+    Ok(())
+}

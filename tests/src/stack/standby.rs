@@ -40,7 +40,7 @@ impl Postgres {
         self.copy_running(name, &options)?.run_on_data(settings)
     }
 
-    /// Copies this server, while it runs, with pg_basebackup.
+    /// Copies this server, while it runs, with `pg_basebackup`.
     pub(super) fn copy_running(&self, name: &str, options: &[&str]) -> Result<Postgres, StackError> {
         let claim = Claim::take_numbered(&Layout::of_workspace()?, name)?;
         let version = PostgresVersion::Major(self.major_version());

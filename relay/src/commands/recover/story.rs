@@ -2,6 +2,9 @@
 
 use std::cell::Cell;
 use std::fs::File;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::super::Failure;
 use super::super::slot::Slot;
@@ -17,6 +20,8 @@ use super::republish::{Republished, Republishing, Without};
 use super::survey::Compared;
 use super::trail;
 use crate::postgres::SlotState;
+
+const NOTE_WITHIN: Duration = Duration::from_secs(5);
 
 /// One run of the command.
 pub(super) struct Recovery<'s> {
@@ -92,8 +97,11 @@ impl<'s> Recovery<'s> {
                 failure.name(),
                 self.acknowledged.get()
             );
-            if let Err(unnoted) = trail::end(&self.slot, false, &result, self.why()).await {
-                unnoted.report();
+            // A server that is away shall not keep the command from its end.
+            match timeout(NOTE_WITHIN, trail::end(&self.slot, false, &result, self.why())).await {
+                Ok(Err(unnoted)) => drop(unnoted.report()),
+                Err(_) => eprintln!("the audit trail could not be written to in time"),
+                Ok(Ok(_)) => {}
             }
         }
         Err(failure)
