@@ -39,7 +39,6 @@ fn a_migration_and_what_is_done_with_the_slot_are_noted() -> Outcome {
         &scenario,
         &format!("slot.forget | slot {name} | a new shop | forgotten"),
     )?;
-    slot(&["drop"])?.must_refuse("slot_holds_events", &[])?;
     slot(&["drop", "--yes"])?.must(0, &["is dropped", "audit: 5:"])?;
     newest_is(&scenario, &format!("slot.drop | slot {name} | a new shop | dropped"))?;
     // What was not done is not noted.
