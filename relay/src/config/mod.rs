@@ -39,8 +39,8 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use reader::Effective;
 pub use secret::SecretError;
 pub use settings::{
-    AdminSettings, ChannelBindingMode, Host, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
-    PipelineSettings, PostgresSettings, RetryRule, RetrySettings, RoleSettings, Secret, Settings, TargetSession,
+    AdminSettings, ArchiveTarget, ChannelBindingMode, Host, JanitorLogin, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
+    PipelineSettings, PostgresSettings, RetentionSettings, RetryRule, RetrySettings, RoleSettings, Secret, Settings, TargetSession,
     TlsMode, TlsSettings, TlsVersion, TokenSource,
 };
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod password;
+mod retention;
 mod script;
 
 use std::path::PathBuf;
@@ -106,5 +107,6 @@ fn statements(settings: &Settings) -> Vec<String> {
             "SELECT outbox_relay.ensure_publication({publication}, {schema}, {table})"
         ));
     }
+    statements.extend(retention::statements(settings));
     statements
 }

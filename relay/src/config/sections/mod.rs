@@ -5,6 +5,7 @@ mod kafka_login;
 mod outbox;
 mod postgres;
 mod process;
+mod retention;
 mod retry;
 mod tls;
 
@@ -25,6 +26,7 @@ pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
     let pipeline = process::pipeline(reader);
     let admin = process::admin(reader);
     let log = process::log(reader);
+    let retention = retention::read(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
     let roles = process::roles(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
     Ok(Settings {
         postgres: postgres?,
@@ -34,6 +36,7 @@ pub(super) fn settings(reader: &mut Reader) -> Result<Settings, Noted> {
         pipeline: pipeline?,
         admin: admin?,
         log: log?,
+        retention: retention?,
         roles: roles?,
     })
 }

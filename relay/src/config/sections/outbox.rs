@@ -8,7 +8,7 @@ use outbox_decoder::outbox::{METADATA_HEADERS_MAX, OWN_HEADERS};
 
 use crate::config::errors::Fault;
 use crate::config::key::Key;
-use crate::config::parse::{choice, column, identifier, list, required_column, topic};
+use crate::config::parse::{choice, column, identifier, list, required_column, switch, topic};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{OutboxSettings, RetrySettings};
 
@@ -83,6 +83,9 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
     let columns = columns(reader, name, preset.as_deref().unwrap_or("standard"));
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
+    let application_may_delete = reader.read(&format!("outbox.{name}.application_may_delete"), switch);
+    let delivery_state = reader.read(&format!("outbox.{name}.delivery_state"), switch);
+    rows_can_be_named(reader, name, columns.as_ref().ok());
     preset?;
     let usual = *retry.ok_or(Noted)?;
     let retry = retry::of_outbox(reader, name, usual);
@@ -93,9 +96,25 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         columns: columns?,
         topic: topic?,
         metadata_headers: metadata_headers?,
+        application_may_delete: application_may_delete?,
+        delivery_state: delivery_state?,
         retry: retry?,
         retry_rules: retry_rules?,
     })
+}
+
+/// Both go by the row's id.
+fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns>) {
+    if columns.is_none_or(|columns| columns.id.is_some()) {
+        return;
+    }
+    for key in ["application_may_delete", "delivery_state"] {
+        let path = format!("outbox.{outbox}.{key}");
+        if reader.text(&path).as_deref() == Some("true") {
+            let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
+            reader.fault(&path, Fault::new(problem, "name the column with the id, or leave this off"));
+        }
+    }
 }
 
 /// More than the decoder takes would be left out, and a name of the record's own would be there twice.
@@ -279,6 +298,16 @@ mod tests {
                 .and(&format!("outbox.a.metadata_headers = {headers}"))
                 .errors();
             assert!(errors.to_string().contains(wrong), "{errors}");
+        }
+    }
+
+    #[test]
+    fn what_goes_by_a_rows_id_needs_one() {
+        for key in ["application_may_delete", "delivery_state"] {
+            let with = format!("outbox.a.{key} = true");
+            outboxes(&with);
+            let errors = Trial::minimal().and(&with).and("outbox.a.columns.id = ''").errors();
+            assert!(errors.to_string().contains("needs the rows' ids"), "{errors}");
         }
     }
 
