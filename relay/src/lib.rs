@@ -10,6 +10,7 @@ mod kafka;
 mod line;
 pub mod pipeline;
 pub mod postgres;
+pub mod replay;
 #[cfg(test)]
 mod simulation;
 pub mod telemetry;

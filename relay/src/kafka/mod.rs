@@ -9,6 +9,7 @@ mod credentials;
 mod delivery;
 mod dial;
 mod expectation;
+mod in_flight;
 mod introduction;
 mod murmur2;
 mod outlet;
@@ -16,6 +17,7 @@ mod policy;
 mod produce;
 mod producer;
 mod properties;
+mod publisher;
 mod questions;
 mod refused;
 mod reports;
@@ -26,6 +28,7 @@ mod token;
 pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
 pub use properties::producer_config;
+pub use publisher::{Publisher, Record};
 pub(crate) use start_error::StartError;
 
 /// What the simulation needs to be a producer.

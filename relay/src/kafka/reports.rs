@@ -45,10 +45,12 @@ impl Failed {
     /// Names the record without its content.
     pub(super) fn describe(&self) -> String {
         let id = self.header("id").unwrap_or_default();
-        let position = self.header("position").unwrap_or_default();
+        // What is published once more has none.
+        let position = self.header("position").map(|position| format!("position {position}, "));
         let bytes = self.record.payload().map_or(0, <[u8]>::len);
         format!(
-            "event {id} (position {position}, {bytes} bytes) for topic {}",
+            "event {id} ({}{bytes} bytes) for topic {}",
+            position.unwrap_or_default(),
             self.record.topic()
         )
     }
