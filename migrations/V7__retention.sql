@@ -271,7 +271,8 @@ BEGIN
         RAISE EXCEPTION 'the rows of %.% have been moved', of_schema, of_table USING ERRCODE = 'OR008';
     END IF;
     EXECUTE format(
-        'DELETE FROM %1$I.%2$I WHERE ctid >= $1 AND ctid < $2 AND (tableoid, ctid) IN (
+        'DELETE FROM %1$I.%2$I
+         WHERE ctid >= $1 AND ctid < $2 AND outbox_relay.is_before(xmin, $3, $4) AND (tableoid, ctid) IN (
              SELECT o.tableoid, o.ctid FROM %1$I.%2$I AS o
              WHERE o.ctid >= $1 AND o.ctid < $2 AND outbox_relay.is_before(o.xmin, $3, $4) AND (%3$s) AND %4$s LIMIT $5)',
         of_schema, of_table, outbox_relay.retention_filter(publication, of_schema, of_table),
@@ -298,21 +299,23 @@ LANGUAGE sql STABLE SET search_path = pg_catalog SET datestyle = 'ISO, YMD' SET 
     WHERE c.oid = leaf AND c.relkind = 'r'
 $$;
 
--- Partitions whose range ended before `ended`, oldest first.
+-- Partitions whose range ended before `ended`, oldest first, each with the condition that its rows meet.
 CREATE OR REPLACE FUNCTION outbox_relay.retention_partitions(of_schema text, of_table text, ended timestamptz)
-RETURNS TABLE (leaf oid, name text, blocks bigint)
+RETURNS TABLE (leaf oid, name text, blocks bigint, bounds text)
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-    SELECT t.relid::oid, t.relid::text, pg_relation_size(t.relid) / current_setting('block_size')::bigint
+    SELECT t.relid::oid, t.relid::text, pg_relation_size(t.relid) / current_setting('block_size')::bigint,
+        pg_get_partition_constraintdef(t.relid)
     FROM pg_partition_tree(to_regclass(format('%I.%I', of_schema, of_table))) t
     WHERE t.isleaf AND t.level > 0 AND outbox_relay.retention_partition_end(t.relid) < ended
     ORDER BY outbox_relay.retention_partition_end(t.relid)
 $$;
 
--- Drops a partition whose range is over and whose rows are all of the mark. Returns how many those were, or null while one of
--- them is not, or while somebody uses it: applications wait a quarter of a second for this at the most.
+-- Drops a partition whose range is over and whose rows are all of the mark, or only looks whether it could. Returns how many
+-- rows those are, or null while one of them is not, while the rows were moved since `storage` was asked for, or while somebody
+-- uses it: applications wait a quarter of a second for this at the most.
 CREATE OR REPLACE FUNCTION outbox_relay.retention_drop(
-    slot text, publication text, outbox text, of_schema text, of_table text, id_column text, mark pg_lsn, of_leaf oid)
-RETURNS bigint
+    slot text, publication text, outbox text, of_schema text, of_table text, id_column text, mark pg_lsn, of_leaf oid,
+    storage text, only_look boolean) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog SET lock_timeout = '250ms' AS $$
 DECLARE
     horizon bigint := outbox_relay.retention_horizon(slot, mark);
@@ -329,14 +332,19 @@ BEGIN
     IF parent IS NULL THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', of_leaf::regclass);
+    IF NOT only_look THEN
+        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', of_leaf::regclass);
+    END IF;
+    IF outbox_relay.retention_storage(of_schema, of_table) IS DISTINCT FROM storage THEN
+        RETURN NULL;
+    END IF;
     EXECUTE format(
         'SELECT count(*), count(*) FILTER (WHERE NOT (outbox_relay.is_before(o.xmin, $1, $2) AND (%s) AND %s)) FROM %s AS o',
         outbox_relay.retention_filter(publication, of_schema, of_table),
         outbox_relay.retention_without_letter(slot, outbox, id_column), of_leaf::regclass)
     INTO removed, others USING horizon, outbox_relay.next_transaction();
-    IF others > 0 THEN
-        RETURN NULL;
+    IF others > 0 OR only_look THEN
+        RETURN CASE WHEN others > 0 THEN NULL ELSE removed END;
     END IF;
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent, of_leaf::regclass);
     EXECUTE format('DROP TABLE %s', of_leaf::regclass);
@@ -421,7 +429,7 @@ BEGIN
              outbox_relay.retention_partition_end(oid), outbox_relay.retention_partitions(text, text, timestamptz),
              outbox_relay.retention_mark(text, interval, interval),
              outbox_relay.retention_remove(text, text, text, text, text, text, pg_lsn, bigint, bigint, text, bigint),
-             outbox_relay.retention_drop(text, text, text, text, text, text, pg_lsn, oid),
+             outbox_relay.retention_drop(text, text, text, text, text, text, pg_lsn, oid, text, boolean),
              outbox_relay.retention_tell(text, text, text, pg_lsn, boolean, text, text, jsonb),
              outbox_relay.retention_letters(text, pg_lsn, bigint),
              outbox_relay.retention_audit(text, integer, integer, bigint, jsonb)

@@ -1,6 +1,7 @@
 //! outbox-relay: moves outbox rows from a PostgreSQL logical replication slot into Kafka without losing one.
 
 pub mod admin;
+mod archive;
 pub mod backoff;
 pub mod clock;
 pub mod commands;
@@ -11,6 +12,7 @@ mod line;
 pub mod pipeline;
 pub mod postgres;
 pub mod replay;
+mod retention;
 #[cfg(test)]
 mod simulation;
 pub mod telemetry;
