@@ -6,6 +6,7 @@ pub mod backoff;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod delivery_state;
 pub mod fault;
 mod kafka;
 mod line;

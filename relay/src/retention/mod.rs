@@ -22,6 +22,7 @@ mod partitions;
 mod report;
 mod round;
 mod session;
+mod slot;
 mod table;
 mod walk;
 
@@ -31,3 +32,4 @@ pub(crate) use pace::Patience;
 pub(crate) use report::{Report, TableReport};
 pub(crate) use round::Round;
 pub(crate) use session::JanitorSession;
+pub(crate) use slot::{slot_begins, slot_ends};

@@ -75,6 +75,10 @@ pub struct Metrics {
     /// Resolved dead letters removed.
     pub retention_letters_removed: IntCounter,
     retention_round: Gauge,
+    /// Delivery states written.
+    pub delivery_states_written: IntCounter,
+    /// Delivery states that wait to be written.
+    pub delivery_states_waiting: IntGauge,
 }
 
 /// What the janitor does.
@@ -260,6 +264,11 @@ impl Default for Metrics {
                 "retention_last_round_timestamp_seconds",
                 "When the janitor last came to the end of a round; 0 before the first.",
             ),
+            delivery_states_written: make.counter(
+                "delivery_states_written_total",
+                "Delivery states written, of outboxes with delivery_state.",
+            ),
+            delivery_states_waiting: make.int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
             registry: make.0,
         };
         metrics.forget_slot();

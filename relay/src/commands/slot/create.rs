@@ -5,6 +5,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::{
     Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
 };
+use crate::retention::slot_begins;
 
 /// Creating a slot waits for every transaction that is running.
 pub(super) const WAIT_MS: u64 = 120_000;
@@ -81,6 +82,8 @@ impl Slot<'_> {
             Ok(point) => {
                 let forgotten = Advisory::forget(self.control.client(), self.name()).await;
                 forgotten.map_err(|error| self.failed(&error))?;
+                let begun = slot_begins(self.control.client(), self.name(), &self.settings.postgres.publication).await;
+                begun.map_err(|error| self.failed(&error))?;
                 println!(
                     "slot {} starts at {point}: events committed from now on will be published",
                     self.name()

@@ -2,6 +2,7 @@
 
 use super::{Failure, Refusal, Slot};
 use crate::postgres::{Advisory, SlotState, slot_figures};
+use crate::retention::slot_ends;
 
 const OBJECT_IN_USE: &str = "55006";
 
@@ -50,6 +51,7 @@ impl Slot<'_> {
         })?;
         let forgotten = Advisory::forget(client, name).await;
         forgotten.map_err(|error| self.failed(&error))?;
+        slot_ends(client, name).await.map_err(|error| self.failed(&error))?;
         println!("slot {name} is dropped");
         Ok(())
     }
