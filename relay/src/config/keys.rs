@@ -303,8 +303,6 @@ pub static KEYS: &[Key] = &[
         "Role that migrate makes: may insert into the outbox and nothing else."),
     row("roles.operator", Identifier, Value("outbox_operator"),
         "Role that migrate makes: may read the outbox and the relay's own tables."),
-    row("roles.janitor", Identifier, Value("outbox_janitor"),
-        "Role that migrate makes: may have removed what is published."),
 ];
 
 #[cfg(test)]

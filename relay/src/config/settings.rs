@@ -346,6 +346,4 @@ pub struct RoleSettings {
     pub application: String,
     /// May read the outbox and the relay's own tables. A group role, without login.
     pub operator: String,
-    /// May have removed what is published. A group role, without login.
-    pub janitor: String,
 }

@@ -40,7 +40,6 @@ pub(super) fn log(reader: &mut Reader) -> Result<LogSettings, Noted> {
 pub(super) fn roles(reader: &mut Reader, relay: Option<&str>) -> Result<RoleSettings, Noted> {
     let application = reader.read("roles.application", identifier);
     let operator = reader.read("roles.operator", identifier);
-    let janitor = reader.read("roles.janitor", identifier);
     if is_same(&application, relay) {
         reader.fault("roles.application", same_role("postgres.user"));
     }
@@ -53,7 +52,6 @@ pub(super) fn roles(reader: &mut Reader, relay: Option<&str>) -> Result<RoleSett
     Ok(RoleSettings {
         application: application?,
         operator: operator?,
-        janitor: janitor?,
     })
 }
 
