@@ -31,6 +31,7 @@ mod privileges;
 mod producers;
 mod records;
 mod relay_stops;
+mod retention;
 mod secrets;
 mod server_identity;
 mod size;

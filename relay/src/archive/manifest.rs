@@ -49,7 +49,12 @@ impl Manifest {
     }
 }
 
-/// As hexadecimal digits.
+/// The SHA-256 of bytes.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    openssl::sha::sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    digits(&openssl::sha::sha256(bytes))
+}
+
+/// As hexadecimal digits.
+pub(super) fn digits(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

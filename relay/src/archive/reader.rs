@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use openssl::sha::Sha256;
 
 use super::folder::PART;
+use super::manifest::digits;
 use super::{Line, Manifest};
 
 /// No row of PostgreSQL is larger, and none is expected to be anywhere near it.
@@ -84,39 +85,67 @@ impl Folder {
         }
     }
 
-    /// Reads a file line by line, and compares it with its manifest at the end: what `each` got of a damaged one may be wrong.
+    /// Opens the file of a manifest.
     ///
     /// # Errors
-    /// The file is damaged, or `each` has ended it.
-    pub(crate) fn read<E: From<Damage>>(
-        &self,
-        manifest: &Manifest,
-        mut each: impl FnMut(Line) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let name = &manifest.file;
-        let broken = |error: io::Error| damage(name, error.to_string());
-        let mut file = BufReader::new(File::open(self.0.join(name)).map_err(broken)?);
-        let (mut digest, mut bytes, mut rows) = (Sha256::new(), 0_u64, 0_u64);
-        let mut text = Vec::new();
-        loop {
-            text.clear();
-            let length = (&mut file).take(LINE_BYTES_MAX).read_until(b'\n', &mut text).map_err(broken)?;
-            if length == 0 {
-                break;
-            }
-            digest.update(&text);
-            bytes += length as u64;
-            rows += 1;
-            let line = serde_json::from_slice(&text);
-            each(line.map_err(|error| damage(name, format!("line {rows} is no row: {error}")))?)?;
+    /// It cannot be opened.
+    pub(crate) fn open<'m>(&self, manifest: &'m Manifest) -> Result<Lines<'m>, Damage> {
+        let file = File::open(self.0.join(&manifest.file));
+        Ok(Lines {
+            file: BufReader::new(file.map_err(|error| damage(&manifest.file, error.to_string()))?),
+            manifest,
+            digest: Sha256::new(),
+            bytes: 0,
+            rows: 0,
+            text: Vec::new(),
+        })
+    }
+}
+
+/// The lines of a file, one after the other. Whether they are those of the manifest is known at the end.
+pub(crate) struct Lines<'m> {
+    file: BufReader<File>,
+    manifest: &'m Manifest,
+    digest: Sha256,
+    bytes: u64,
+    rows: u64,
+    text: Vec<u8>,
+}
+
+impl Lines<'_> {
+    /// The next line; `None` after the last one of a file that is as its manifest says.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    pub(crate) fn next(&mut self) -> Result<Option<Line>, Damage> {
+        let name = &self.manifest.file;
+        self.text.clear();
+        let read = (&mut self.file).take(LINE_BYTES_MAX).read_until(b'\n', &mut self.text);
+        let length = read.map_err(|error| damage(name, error.to_string()))?;
+        if length == 0 {
+            return self.compare().map(|()| None).map_err(|what| damage(name, what));
         }
-        let sha256: String = digest.finish().iter().map(|byte| format!("{byte:02x}")).collect();
-        compare(manifest, rows, bytes, &sha256).map_err(|what| damage(name, what).into())
+        self.digest.update(&self.text);
+        self.bytes += length as u64;
+        self.rows += 1;
+        let line = serde_json::from_slice(&self.text);
+        let line = line.map_err(|error| damage(name, format!("line {} is no row: {error}", self.rows)))?;
+        Ok(Some(line))
     }
 
-    /// Reads a whole file and says what is wrong with it.
-    pub(crate) fn verify(&self, manifest: &Manifest) -> Result<(), Damage> {
-        self.read(manifest, |_| Ok(()))
+    fn compare(&mut self) -> Result<(), String> {
+        let (manifest, rows, bytes) = (self.manifest, self.rows, self.bytes);
+        if rows != manifest.rows || bytes != manifest.bytes {
+            return Err(format!(
+                "it has {rows} rows in {bytes} bytes, and its manifest says {} in {}",
+                manifest.rows, manifest.bytes
+            ));
+        }
+        let sha256 = digits(&std::mem::take(&mut self.digest).finish());
+        if sha256 != manifest.sha256 {
+            return Err(format!("its SHA-256 is {sha256}, and its manifest says {}", manifest.sha256));
+        }
+        Ok(())
     }
 }
 
@@ -129,19 +158,6 @@ fn damage(file: &str, what: String) -> Damage {
         file: file.to_owned(),
         what,
     }
-}
-
-fn compare(manifest: &Manifest, rows: u64, bytes: u64, sha256: &str) -> Result<(), String> {
-    if rows != manifest.rows || bytes != manifest.bytes {
-        return Err(format!(
-            "it has {rows} rows in {bytes} bytes, and its manifest says {} in {}",
-            manifest.rows, manifest.bytes
-        ));
-    }
-    if sha256 != manifest.sha256 {
-        return Err(format!("its SHA-256 is {sha256}, and its manifest says {}", manifest.sha256));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -172,11 +188,10 @@ mod tests {
     }
 
     fn ids(folder: &Folder, manifest: &Manifest) -> Result<Vec<String>, Damage> {
-        let mut ids = Vec::new();
-        folder.read(manifest, |line| {
+        let (mut lines, mut ids) = (folder.open(manifest)?, Vec::new());
+        while let Some(line) = lines.next()? {
             ids.push(line.id);
-            Ok(())
-        })?;
+        }
         Ok(ids)
     }
 
@@ -201,9 +216,9 @@ mod tests {
         let found = folder.look().expect("a folder");
         let verified = |text: &str| {
             fs::write(&file, text).expect("written");
-            folder.verify(&found.manifests[0]).map_err(|damage| damage.what)
+            ids(&folder, &found.manifests[0]).map_err(|damage| damage.what)
         };
-        assert_eq!(verified(&whole), Ok(()));
+        assert!(verified(&whole).is_ok());
         for (text, what) in [
             (whole.replace("\"b\"", "\"c\""), "its SHA-256 is"),
             (whole[..whole.len() - 1].to_owned(), "it has 2 rows in"),
@@ -215,7 +230,7 @@ mod tests {
             assert!(said.contains(what), "{said}");
         }
         fs::remove_file(&file).expect("removed");
-        assert!(folder.verify(&found.manifests[0]).is_err());
+        assert!(folder.open(&found.manifests[0]).is_err());
         fs::write(place.path().join("default-2.jsonl"), "").expect("written");
         fs::write(place.path().join("default-3.jsonl.part"), "").expect("written");
         fs::write(place.path().join("default-4.jsonl.manifest.json"), "{}").expect("written");

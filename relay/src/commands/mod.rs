@@ -1,11 +1,16 @@
 //! The command line: one module a command.
 
+mod actor;
+mod archive;
 mod config;
 mod exit;
 mod explain;
 mod healthcheck;
 mod login;
 mod migrate;
+mod moment;
+mod purge;
+mod reason;
 mod refusal;
 mod run;
 mod slot;
@@ -81,6 +86,11 @@ enum Command {
     /// Make, show or drop the replication slot, or forget its last relay
     #[command(subcommand)]
     Slot(slot::Command),
+    /// Remove outbox rows that are published and old enough, once
+    Purge(purge::Arguments),
+    /// Verify archived rows, or publish them once more
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Ask a running relay whether it is live; for containers without curl
     Healthcheck,
     /// Say what a code of the log, `/readyz` or a message means and what to do; without one, all of them
@@ -106,6 +116,8 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
         Command::Run => run::run(load()?.settings),
         Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
         Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Purge(arguments) => purge::purge(load()?.settings, &arguments),
+        Command::Archive(command) => archive::archive(&command, load),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

@@ -98,6 +98,33 @@ refusals! {
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
         "events in the slot that are not confirmed would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
+    ReasonMissing = "reason_missing", 1, "`purge --vouch`, `archive republish`":
+        "what is to be done goes to the audit trail, and no reason is given for it",
+        "`--reason TEXT`";
+    RoleNotPermitted = "role_not_permitted", 1, "`purge`, `archive republish`":
+        "the role that the command logs in as may not do this",
+        "the message says of which role it has to be a member: `--user ROLE --password-file FILE`";
+    RetentionUnproven = "retention_unproven", 1, "`purge`":
+        "a table held rows before the slot was made, or before the table was published: nobody knows whether they were published",
+        "look for them in Kafka; then `outbox-relay purge --vouch --reason TEXT`";
+    RelayLags = "relay_lags", 75, "`purge`":
+        "the slot has more WAL to confirm than `retention.lag_bytes_max`: the relay goes first",
+        "run it again later; what was removed until then stays removed";
+    JanitorBusy = "janitor_busy", 75, "`purge`":
+        "another `purge`, or the janitor of a running relay, removes rows for this slot",
+        "nothing: it does the same; or run it again later";
+    ArchiveNotWritten = "archive_not_written", 1, "`purge`":
+        "rows could not be archived, and were not removed",
+        "the message says why; mend the folder or the program, and run it again";
+    ArchiveUnreadable = "archive_unreadable", 1, "`archive verify`, `archive republish`":
+        "the folder cannot be read, or has no archive in it",
+        "name the folder that `retention.archive_folder` names";
+    ArchiveDamaged = "archive_damaged", 1, "`archive verify`, `archive republish`":
+        "files are not as their manifests say; every one is listed, and nothing was published",
+        "restore them from a backup, or move them away together with their manifests";
+    RepublishNotMeant = "republish_not_meant", 1, "`archive republish`":
+        "without `--yes` the command only says what it would publish",
+        "the same once more with `--yes`, if that is meant";
 }
 
 impl Refusal {

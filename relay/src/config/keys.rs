@@ -302,7 +302,11 @@ pub static KEYS: &[Key] = &[
     row("roles.application", Identifier, Value("outbox_application"),
         "Role that migrate makes: may insert into the outbox and nothing else."),
     row("roles.operator", Identifier, Value("outbox_operator"),
-        "Role that migrate makes: may read the outbox and the relay's own tables."),
+        "Role that migrate makes: may read the outbox and the relay's own tables, and decide about dead letters and pauses."),
+    row("roles.auditor", Identifier, Value("outbox_auditor"),
+        "Role that migrate makes: may read the audit trail, and of dead letters all but headers and payload."),
+    row("roles.janitor", Identifier, Value("outbox_janitor"),
+        "Role that migrate makes: may empty what has outlived its retention, and nothing else."),
 ];
 
 #[cfg(test)]

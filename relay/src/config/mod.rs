@@ -35,6 +35,7 @@ pub(crate) mod trial;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use environment::{ACTOR_VARIABLE, CORRELATION_VARIABLE};
 pub use errors::{ConfigError, ConfigErrors};
 pub use reader::Effective;
 pub use secret::SecretError;

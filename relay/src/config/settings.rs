@@ -344,6 +344,10 @@ pub struct JanitorLogin {
 pub struct RoleSettings {
     /// May insert into the outbox and nothing else. A group role, without login.
     pub application: String,
-    /// May read the outbox and the relay's own tables. A group role, without login.
+    /// May read the outbox and the relay's own tables, and decide about dead letters. A group role, without login.
     pub operator: String,
+    /// May read the audit trail, and of dead letters what they do not say. A group role, without login.
+    pub auditor: String,
+    /// May empty what has outlived its retention. A group role, without login.
+    pub janitor: String,
 }

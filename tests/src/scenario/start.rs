@@ -98,6 +98,8 @@ impl Scenario {
         settings.set("outbox.default.topic", topic);
         settings.set("roles.application", format!("{}_application", self.name));
         settings.set("roles.operator", format!("{}_operator", self.name));
+        settings.set("roles.auditor", format!("{}_auditor", self.name));
+        settings.set("roles.janitor", format!("{}_janitor", self.name));
         settings.extend(&self.settings);
         self.settings = settings;
         Ok(())

@@ -17,6 +17,7 @@ use postgres_protocol::escape::escape_literal;
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::{PostgresSettings, Secret, Settings};
+use crate::retention::JanitorSession;
 
 mod embedded {
     refinery::embed_migrations!("../migrations");
@@ -50,8 +51,13 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
     let relay = &settings.postgres;
     // Before anything is changed: a password that cannot be read is no reason to stop half way.
     let password = arguments.set_password.then(|| password::statement(relay)).transpose()?;
+    let janitor = JanitorSession::login(settings);
+    let is_own_login = settings.retention.login.is_some() && janitor.password.is_some();
+    let janitors_password = (arguments.set_password && is_own_login).then(|| password::statement(&janitor)).transpose()?;
     if arguments.print {
-        print!("{}", script::script(settings, password.as_deref()));
+        let statements: Vec<String> = password.into_iter().chain(janitors_password).collect();
+        let statements = (!statements.is_empty()).then(|| statements.join(";\n"));
+        print!("{}", script::script(settings, statements.as_deref()));
         return Ok(());
     }
     let (login, owner) = login(relay, arguments);
@@ -65,6 +71,9 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
             Some(statement) => password::set(&client, &relay.user, &statement).await?,
             None if owner.user == relay.user => {}
             None => eprintln!("{}", password::advice(&client, &relay.user).await),
+        }
+        if let Some(statement) = janitors_password {
+            password::set(&client, &janitor.user, &statement).await?;
         }
         eprintln!(
             "next: GRANT {} TO your application's login; then outbox-relay slot create",

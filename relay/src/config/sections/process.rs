@@ -36,27 +36,31 @@ pub(super) fn log(reader: &mut Reader) -> Result<LogSettings, Noted> {
     })
 }
 
-/// `relay` is the role the relay logs in as. Three roles, because each may do what the others may not.
+/// `relay` is the role the relay logs in as. Five roles, because each may do what the others may not.
 pub(super) fn roles(reader: &mut Reader, relay: Option<&str>) -> Result<RoleSettings, Noted> {
     let application = reader.read("roles.application", identifier);
     let operator = reader.read("roles.operator", identifier);
-    if is_same(&application, relay) {
-        reader.fault("roles.application", same_role("postgres.user"));
-    }
-    if is_same(&operator, relay) {
-        reader.fault("roles.operator", same_role("postgres.user"));
-    }
-    if is_same(&operator, application.as_deref().ok()) {
-        reader.fault("roles.operator", same_role("roles.application"));
+    let auditor = reader.read("roles.auditor", identifier);
+    let janitor = reader.read("roles.janitor", identifier);
+    let named = [
+        ("postgres.user", relay),
+        ("roles.application", application.as_deref().ok()),
+        ("roles.operator", operator.as_deref().ok()),
+        ("roles.auditor", auditor.as_deref().ok()),
+        ("roles.janitor", janitor.as_deref().ok()),
+    ];
+    for (place, (key, role)) in named.iter().enumerate().skip(1) {
+        let is_same = |(_, other): &&(&str, Option<&str>)| role.is_some() && other == role;
+        for (other, _) in named[..place].iter().filter(is_same) {
+            reader.fault(key, same_role(other));
+        }
     }
     Ok(RoleSettings {
         application: application?,
         operator: operator?,
+        auditor: auditor?,
+        janitor: janitor?,
     })
-}
-
-fn is_same(role: &Result<String, Noted>, other: Option<&str>) -> bool {
-    role.as_deref().is_ok_and(|role| other == Some(role))
 }
 
 fn same_role(other: &str) -> Fault {
@@ -84,6 +88,8 @@ mod tests {
         );
         assert_eq!(settings.roles.application, "outbox_application");
         assert_eq!(settings.roles.operator, "outbox_operator");
+        assert_eq!(settings.roles.auditor, "outbox_auditor");
+        assert_eq!(settings.roles.janitor, "outbox_janitor");
     }
 
     #[test]
@@ -101,12 +107,13 @@ mod tests {
         let trial = Trial::minimal()
             .flag("postgres.user=a")
             .flag("roles.application=a")
-            .flag("roles.operator=a");
+            .flag("roles.operator=a")
+            .flag("roles.janitor=outbox_auditor");
         let errors = trial.errors();
         let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["roles.application", "roles.operator", "roles.operator"],
+            ["roles.application", "roles.janitor", "roles.operator", "roles.operator"],
             "{errors}"
         );
     }
