@@ -220,11 +220,19 @@ BEGIN
 END
 $$;
 
--- Where the rows of the table and its partitions are stored: another one after VACUUM FULL and the like, which move rows.
+-- What holds the rows: the table itself, or its partitions.
+CREATE OR REPLACE FUNCTION outbox_relay.retention_leaves(of_schema text, of_table text) RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
+    SELECT c.oid::regclass FROM pg_class c WHERE c.oid = to_regclass(format('%I.%I', of_schema, of_table)) AND c.relkind = 'r'
+    UNION
+    SELECT t.relid FROM pg_partition_tree(to_regclass(format('%I.%I', of_schema, of_table))) t WHERE t.isleaf
+$$;
+
+-- Where the rows are stored: another place after VACUUM FULL and the like, which move rows.
 CREATE OR REPLACE FUNCTION outbox_relay.retention_storage(of_schema text, of_table text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
-    SELECT md5(string_agg(t.relid::oid || ':' || pg_relation_filenode(t.relid), ' ' ORDER BY t.relid::oid))
-    FROM pg_partition_tree(to_regclass(format('%I.%I', of_schema, of_table))) t WHERE t.isleaf
+    SELECT coalesce(md5(string_agg(leaf::oid || ':' || pg_relation_filenode(leaf), ' ' ORDER BY leaf::oid)), '')
+    FROM outbox_relay.retention_leaves(of_schema, of_table) AS leaf
 $$;
 
 -- What else a row must meet, beside its age: the publication's row filter, where there is one (PostgreSQL 15 and later); the
@@ -425,7 +433,8 @@ BEGIN
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION outbox_relay.is_before(xid, bigint, bigint), outbox_relay.next_transaction(),
              outbox_relay.retention_slot(text), outbox_relay.retention_know(text, text, text, text),
-             outbox_relay.retention_storage(text, text), outbox_relay.retention_filter(text, text, text),
+             outbox_relay.retention_leaves(text, text), outbox_relay.retention_storage(text, text),
+             outbox_relay.retention_filter(text, text, text),
              outbox_relay.retention_partition_end(oid), outbox_relay.retention_partitions(text, text, timestamptz),
              outbox_relay.retention_mark(text, interval, interval),
              outbox_relay.retention_remove(text, text, text, text, text, text, pg_lsn, bigint, bigint, text, bigint),

@@ -27,11 +27,11 @@ impl Walk<'_> {
         for ended in self.ended().await? {
             pace.give_way(self.session.client()).await?;
             let storage = self.table.storage(self.session.client()).await?;
-            if self.drop(&ended, storage.as_deref(), true).await?.is_none() {
+            if self.drop(&ended, &storage, true).await?.is_none() {
                 continue;
             }
             self.archive(&ended, report).await?;
-            if let Some(rows) = self.drop(&ended, storage.as_deref(), false).await? {
+            if let Some(rows) = self.drop(&ended, &storage, false).await? {
                 report.rows += rows;
                 report.partitions += 1;
                 self.metrics.retention_rows_removed.inc_by(rows);
@@ -76,7 +76,7 @@ impl Walk<'_> {
     }
 
     /// How many rows went with it, or would go; `None` when it cannot be dropped now.
-    async fn drop(&self, ended: &Ended, storage: Option<&str>, only_look: bool) -> Result<Option<u64>, RetentionError> {
+    async fn drop(&self, ended: &Ended, storage: &str, only_look: bool) -> Result<Option<u64>, RetentionError> {
         let drop = "SELECT outbox_relay.retention_drop($1, $2, $3, $4, $5, $6, $7::text::pg_lsn, $8, $9, $10)";
         let (table, mark) = (self.table, self.mark.lsn.to_string());
         let settings = table.settings;

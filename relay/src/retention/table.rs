@@ -58,7 +58,7 @@ impl<'s> Table<'s> {
     }
 
     /// Where its rows are stored. It changes when they are moved.
-    pub(super) async fn storage(&self, client: &Client) -> Result<Option<String>, RetentionError> {
+    pub(super) async fn storage(&self, client: &Client) -> Result<String, RetentionError> {
         let OutboxSettings { schema, table, .. } = self.settings;
         let row = client.query_one("SELECT outbox_relay.retention_storage($1, $2)", &[schema, table]).await?;
         Ok(row.try_get(0)?)
@@ -74,8 +74,9 @@ impl<'s> Table<'s> {
 
     /// How many blocks the table has, or the largest of its partitions.
     pub(super) async fn blocks(&self, client: &Client) -> Result<i64, RetentionError> {
-        let blocks = "SELECT coalesce(max(pg_relation_size(t.relid)), 0) / current_setting('block_size')::bigint
-             FROM pg_partition_tree(to_regclass($1)) t WHERE t.isleaf";
-        Ok(client.query_one(blocks, &[&self.quoted()]).await?.try_get(0)?)
+        let OutboxSettings { schema, table, .. } = self.settings;
+        let blocks = "SELECT coalesce(max(pg_relation_size(leaf)), 0) / current_setting('block_size')::bigint
+             FROM outbox_relay.retention_leaves($1, $2) AS leaf";
+        Ok(client.query_one(blocks, &[schema, table]).await?.try_get(0)?)
     }
 }

@@ -47,7 +47,7 @@ impl Walk<'_> {
                     to
                 }
             };
-            self.remove((from, to), storage.as_deref(), pace, report).await?;
+            self.remove((from, to), &storage, pace, report).await?;
             from = to;
         }
         Ok(())
@@ -78,7 +78,7 @@ impl Walk<'_> {
     async fn remove(
         &self,
         (from, to): (i64, i64),
-        storage: Option<&str>,
+        storage: &str,
         pace: &mut Pace<'_>,
         report: &mut TableReport,
     ) -> Result<(), RetentionError> {

@@ -13,7 +13,7 @@ use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::Writer;
 use serde_json::Value;
 
-use super::{are_left, purge_all, told};
+use super::{are_left, purge_all, settle, told};
 
 fn archiving(label: &str) -> Outcome<(Scenario, PathBuf)> {
     let mut scenario = Setup::new(label).set("retention.archive_bytes", 65_536).start()?;
@@ -76,7 +76,7 @@ fn rows_are_in_the_archive_before_they_are_gone_and_can_be_published_once_more()
     for _ in 0..30 {
         writer.write(30)?;
     }
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["900 rows removed, 900 archived in"])?;
     are_left(&scenario, 0)?;
     let history = writer.into_history();
@@ -122,7 +122,7 @@ fn a_damaged_archive_is_told_file_by_file_and_nothing_of_it_is_published() -> Ou
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["50 rows removed"])?;
     let published = scenario.records()?.len();
     let file = files(&folder, ".jsonl")?.remove(0);
@@ -145,7 +145,7 @@ fn what_cannot_be_archived_is_not_removed() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     fs::remove_dir(&folder)?;
     purge_all(&scenario)?.must_refuse("archive_not_written", &["archive folder"])?;
     are_left(&scenario, 50)?;
@@ -170,11 +170,11 @@ fn a_row_that_no_record_can_be_made_of_is_archived_as_it_is() -> Outcome {
          INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (NULL, '1', 'e', '{\"n\": 1.50}')",
     )?;
     // As if it had been set aside: the slot goes on.
-    database.rows(
-        "SELECT outbox_relay.retention_mark($1, '0', '0'), pg_switch_wal()::text",
-        &[&slot],
-    )?;
-    database.rows("SELECT pg_replication_slot_advance($1::text::name, pg_current_wal_lsn())::text", &[&slot])?;
+    let advance = "SELECT pg_replication_slot_advance($1::text::name, pg_current_wal_lsn())::text";
+    database.rows(advance, &[&slot])?;
+    settle(&scenario)?;
+    database.rows("SELECT outbox_relay.retention_mark($1, '0', '0'), pg_switch_wal()::text", &[&slot])?;
+    database.rows(advance, &[&slot])?;
     purge_all(&scenario)?.must(0, &["1 rows removed, 1 archived"])?;
     let line = lines(&folder)?.remove(0);
     let is_kept = line["topic"].is_null() && line["row"]["payload"]["n"] == 1.5 && line["unmappable"].is_string();
@@ -192,7 +192,7 @@ fn a_kill_between_archive_and_removal_leaves_every_row_in_one_of_them_or_in_both
     let mut writer = Writer::connect(scenario.writer()?)?;
     let relay = scenario.streaming_relay()?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     // Writes the configuration too.
     scenario.command(&["config"])?.must(0, &[])?;
     let mut child = program()?
@@ -231,7 +231,7 @@ fn the_audit_trail_accounts_for_rows_that_were_removed_before_a_kill() -> Outcom
     let mut writer = Writer::connect(scenario.writer()?)?;
     let relay = scenario.streaming_relay()?;
     writer.write(200)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     scenario.command(&["config"])?.must(0, &[])?;
     let mut child = program()?
         .arg("--config")

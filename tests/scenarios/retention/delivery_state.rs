@@ -4,7 +4,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{count, purge_all};
+use super::{count, purge_all, settle};
 
 #[test]
 fn the_view_shows_every_row_and_what_is_told_of_it_goes_with_it() -> Outcome {
@@ -23,7 +23,7 @@ fn the_view_shows_every_row_and_what_is_told_of_it_goes_with_it() -> Outcome {
     let published = "outbox_relay.delivery_default WHERE status = 'published' AND retry_count = 2 AND published_at IS NOT NULL";
     ensure(count(&database, published)? == 3, || "not all are published".to_owned())?;
     let _relay = scenario.streaming_relay()?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["3 rows removed"])?;
     ensure(count(&database, "outbox_relay.delivery_state")? == 0, || "something is still told".to_owned())
 }

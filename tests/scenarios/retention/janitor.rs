@@ -6,7 +6,7 @@ use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::Writer;
 
-use super::{count, purge_all, told};
+use super::{count, purge_all, settle, told};
 
 /// With a janitor that removes what is confirmed, every second.
 fn tidy(label: &str) -> Setup {
@@ -39,8 +39,11 @@ fn under_load_and_kills_the_janitor_removes_what_is_published_and_nothing_is_los
     let history = load.stop()?;
     scenario.verify(&relay, &history)?;
     wait_until_empty(&scenario)?;
-    let (told, removed) = (told(&scenario)?, history.committed.len());
-    ensure(told == removed, || format!("the audit trail tells of {told} rows, and {removed} were removed"))
+    let removed = history.committed.len();
+    wait_for("the audit trail", || match told(&scenario).map_err(|failure| failure.to_string())? {
+        told if told == removed => Ok(()),
+        told => Err(format!("it tells of {told} rows of {removed}")),
+    })
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn a_janitor_that_may_not_work_says_so_once_and_holds_up_no_event() -> Outcome {
     relay.may_show("nothing is removed");
     relay.wait_for_figure("retention_state{state=\"failing\"}", |is| is == 1.0)?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     relay.wait_for_log("permission denied to set role")?;
     let said = relay.log().matches("nothing is removed").count();
     ensure(said == 1, || format!("said {said} times"))?;
@@ -97,7 +100,7 @@ fn a_row_with_an_unresolved_letter_stays_and_a_resolved_letter_goes_with_its_pos
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     let (database, slot) = (scenario.database()?, scenario.name().to_owned());
     let letter = "INSERT INTO outbox_relay.dead_letters (slot_name, system_identifier, commit_lsn, ordinal, xid, committed_at, outbox,
              idempotency_key, headers, occurred_at, error_type, error_message, attempts, attempts_max, first_failed_at,
@@ -109,12 +112,12 @@ fn a_row_with_an_unresolved_letter_stays_and_a_resolved_letter_goes_with_its_pos
     database.rows(letter, &[&slot, &"0/2", &"discarded"])?;
     // The server may send this one again.
     database.rows(letter, &[&slot, &"FFFF/0", &"discarded"])?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["9 rows removed", "resolved dead letters: 1 removed"])?;
     let letters = database.text("SELECT string_agg(commit_lsn::text, ' ' ORDER BY commit_lsn) FROM outbox_relay.dead_letters", &[])?;
     ensure(letters.as_deref() == Some("0/1 FFFF/0"), || format!("{letters:?}"))?;
     database.run("UPDATE outbox_relay.dead_letters SET state = 'discarded', resolved_at = now() WHERE commit_lsn = '0/1'")?;
     writer.write(1)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["2 rows removed"])
 }

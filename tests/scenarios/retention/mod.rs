@@ -14,6 +14,7 @@ use outbox_relay_tests::database::Database;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::program::Ended;
 use outbox_relay_tests::scenario::Scenario;
+use outbox_relay_tests::wait::wait_for;
 
 /// `purge` as the superuser, who is a member of every role.
 fn purge(scenario: &Scenario, more: &[&str]) -> Outcome<Ended> {
@@ -25,6 +26,21 @@ fn purge(scenario: &Scenario, more: &[&str]) -> Outcome<Ended> {
 /// `purge` of what is confirmed, whatever its age.
 fn purge_all(scenario: &Scenario) -> Outcome<Ended> {
     purge(scenario, &["--keep-days", "0"])
+}
+
+/// Waits until everything that is committed is confirmed, and until no transaction runs any more that is older than a row: the
+/// server's other databases have theirs, and a mark does not know whose they are.
+#[track_caller]
+fn settle(scenario: &Scenario) -> Outcome {
+    scenario.wait_until_confirmed()?;
+    let database = scenario.database()?;
+    let younger = "SELECT count(*)::text FROM public.outbox o, pg_snapshot_xmin(pg_current_snapshot()) AS horizon
+         WHERE NOT outbox_relay.is_before(o.xmin, horizon::text::bigint, outbox_relay.next_transaction())";
+    wait_for("older transactions to end", || {
+        let younger = database.text(younger, &[]).map_err(|failure| failure.to_string())?;
+        if younger.as_deref() == Some("0") { Ok(()) } else { Err(format!("{younger:?} rows")) }
+    })?;
+    scenario.wait_until_confirmed()
 }
 
 fn count(database: &Database, of: &str) -> Outcome<usize> {

@@ -4,7 +4,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{are_left, count, purge_all};
+use super::{are_left, count, purge_all, settle};
 
 #[test]
 fn rows_go_in_batches_and_no_batch_is_larger_than_configured() -> Outcome {
@@ -20,7 +20,7 @@ fn rows_go_in_batches_and_no_batch_is_larger_than_configured() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let relay = scenario.streaming_relay()?;
     writer.write(95)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["95 rows removed"])?;
     let batches = scenario
         .database()?
@@ -35,15 +35,16 @@ fn while_the_relay_lags_nothing_is_removed() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
     writer.write(20)?;
+    settle(&scenario)?;
     let database = scenario.database()?;
     database.rows("SELECT outbox_relay.retention_mark($1, '0', '0')", &[&scenario.name()])?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     relay.terminate()?;
     database.run("CREATE TABLE public.filler AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 2000)")?;
     purge_all(&scenario)?.must_refuse("relay_lags", &["retention.lag_bytes_max", scenario.name()])?;
     are_left(&scenario, 20)?;
     let relay = scenario.streaming_relay()?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["20 rows removed"])?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }
@@ -64,13 +65,13 @@ fn a_row_that_somebody_else_holds_is_left_to_the_next_round() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(20)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     let holder = scenario.database()?;
     holder.run("BEGIN; DELETE FROM public.outbox WHERE ctid = '(0,3)'")?;
     purge_all(&scenario)?.must(0, &["public.outbox: nothing"])?;
     holder.run("ROLLBACK")?;
     let database = scenario.database()?;
     ensure(count(&database, "public.outbox")? == 20, || "some are gone".to_owned())?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["20 rows removed"])
 }

@@ -4,7 +4,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{are_left, purge_all, told};
+use super::{are_left, purge_all, settle, told};
 
 #[test]
 fn what_is_confirmed_is_removed_and_what_waits_for_the_relay_stays() -> Outcome {
@@ -12,7 +12,7 @@ fn what_is_confirmed_is_removed_and_what_waits_for_the_relay_stays() -> Outcome 
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
     writer.write(100)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["public.outbox: 100 rows removed, not archived"])?;
     are_left(&scenario, 0)?;
     relay.terminate()?;
@@ -20,7 +20,7 @@ fn what_is_confirmed_is_removed_and_what_waits_for_the_relay_stays() -> Outcome 
     purge_all(&scenario)?.must(0, &["public.outbox: nothing"])?;
     are_left(&scenario, 10)?;
     let relay = scenario.streaming_relay()?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["10 rows removed"])?;
     are_left(&scenario, 0)?;
     ensure(told(&scenario)? == 110, || "the audit trail tells of others".to_owned())?;
@@ -37,6 +37,7 @@ fn a_transaction_that_ran_when_the_mark_was_taken_is_not_of_it() -> Outcome {
     );
     let mut relay = scenario.streaming_relay()?;
     fast.write(7)?;
+    settle(&scenario)?;
     slow.begin()?;
     slow.insert(5)?;
     fast.write(20)?;
@@ -48,7 +49,7 @@ fn a_transaction_that_ran_when_the_mark_was_taken_is_not_of_it() -> Outcome {
     purge_all(&scenario)?.must(0, &["public.outbox: nothing"])?;
     are_left(&scenario, 25)?;
     let relay = scenario.streaming_relay()?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["25 rows removed"])?;
     let mut history = slow.into_history();
     history.merge(fast.into_history());
@@ -83,7 +84,7 @@ fn a_row_of_a_savepoint_is_not_of_a_mark_that_its_transaction_is_not_of() -> Out
     purge_all(&scenario)?.must(0, &["public.outbox: nothing"])?;
     are_left(&scenario, 15)?;
     let relay = scenario.streaming_relay()?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["15 rows removed"])?;
     let mut history = slow.into_history();
     history.merge(fast.into_history());
@@ -96,7 +97,7 @@ fn a_row_is_as_old_as_the_mark_that_has_it() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     super::purge(&scenario, &[])?.must(0, &["nothing is old enough yet", "7 days"])?;
     let database = scenario.database()?;
     let age = |interval: &str| {
@@ -106,7 +107,7 @@ fn a_row_is_as_old_as_the_mark_that_has_it() -> Outcome {
     };
     age("6 days 23 hours")?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     super::purge(&scenario, &[])?.must(0, &["nothing is old enough yet"])?;
     age("1 hour")?;
     super::purge(&scenario, &[])?.must(0, &["10 rows removed"])?;
@@ -152,7 +153,7 @@ fn frozen_rows_are_removed_like_others() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     let relay = scenario.streaming_relay()?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     scenario.database()?.run("VACUUM FREEZE public.outbox")?;
     purge_all(&scenario)?.must(0, &["50 rows removed"])?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
@@ -165,7 +166,7 @@ fn rows_that_were_moved_since_they_were_read_are_not_removed_by_their_old_places
     let mut writer = Writer::connect(scenario.writer()?)?;
     let _relay = scenario.streaming_relay()?;
     writer.write(50)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     let database = scenario.database()?;
     database.rows("SELECT outbox_relay.retention_mark($1, '0', '0')", &[&scenario.name()])?;
     scenario.wait_until_confirmed()?;

@@ -5,7 +5,7 @@ use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{are_left, purge, purge_all};
+use super::{are_left, purge, purge_all, settle};
 
 #[track_caller]
 fn is_unproven(scenario: &Scenario) -> Outcome {
@@ -20,7 +20,7 @@ fn rows_that_were_there_before_the_slot_stay_until_somebody_vouches_for_them() -
     scenario.create_slot()?;
     let _relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     is_unproven(&scenario)?;
     are_left(&scenario, 15)?;
     purge(&scenario, &["--vouch"])?.must_refuse("reason_missing", &["--reason"])?;
@@ -44,7 +44,7 @@ fn a_slot_that_is_made_anew_does_not_inherit_what_the_one_before_had_confirmed()
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     relay.terminate()?;
     writer.write(10)?;
     // A mark that only the new slot will be beyond.
@@ -66,7 +66,7 @@ fn a_table_that_was_out_of_the_publication_for_a_while_is_not_whole_any_more() -
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["10 rows removed"])?;
     relay.terminate()?;
     let (database, name) = (scenario.database()?, scenario.name().to_owned());
@@ -75,7 +75,7 @@ fn a_table_that_was_out_of_the_publication_for_a_while_is_not_whole_any_more() -
     database.run(&format!("ALTER PUBLICATION {name} ADD TABLE public.outbox"))?;
     let _relay = scenario.streaming_relay()?;
     writer.write(10)?;
-    scenario.wait_until_confirmed()?;
+    settle(&scenario)?;
     is_unproven(&scenario)?;
     are_left(&scenario, 20)
 }

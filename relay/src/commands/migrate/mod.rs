@@ -98,11 +98,14 @@ fn statements(settings: &Settings) -> Vec<String> {
     let roles = &settings.roles;
     let application = escape_literal(&roles.application);
     let operator = escape_literal(&roles.operator);
+    let auditor = escape_literal(&roles.auditor);
+    let janitor = escape_literal(&roles.janitor);
     let relay = escape_literal(&settings.postgres.user);
     let publication = escape_literal(&settings.postgres.publication);
     let mut statements = vec![
         format!("SELECT outbox_relay.ensure_roles({relay}, {application}, {operator})"),
         format!("SELECT outbox_relay.ensure_connect({relay})"),
+        format!("SELECT outbox_relay.ensure_operating_roles({relay}, {operator}, {auditor}, {janitor})"),
     ];
     for outbox in settings.outbox.values() {
         let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));
