@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS outbox_relay.audit (
     -- From here on to content_hash: what is emptied when the retention of its kind is over.
     tenant         text,
     database_role  text,
-    system_user    text,
+    os_user        text,
     actor          text,
     action         text,
     resource       text,
@@ -35,13 +35,14 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
     SELECT sha256(convert_to(string_agg(outbox_relay.audit_field(field), '' ORDER BY place), 'UTF8'))
     FROM unnest(ARRAY[
         entry.seq::text, entry.kind, ((extract(epoch FROM entry.at) * 1000000)::bigint)::text, entry.tenant,
-        entry.database_role, entry.system_user, entry.actor, entry.action, entry.resource, entry.why, entry.result,
+        entry.database_role, entry.os_user, entry.actor, entry.action, entry.resource, entry.why, entry.result,
         entry.correlation_id, entry.source_address
     ]) WITH ORDINALITY AS fields (field, place)
 $$;
 
 -- Appends one row and returns the head of the chain. The database role and the address are the connection's own; the rest of
--- `actor` (name, system_user, tenant, correlation_id) is what the caller says of itself.
+-- `actor` (name, os_user, tenant, correlation_id) is what the caller says of itself. (From PostgreSQL 16 on,
+-- the operating system's user cannot have the obvious name: it is a word of SQL.)
 CREATE OR REPLACE FUNCTION outbox_relay.audit_append(
     kind text, action text, resource text, why text, result text, actor jsonb, OUT seq bigint, OUT head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -56,7 +57,7 @@ BEGIN
     entry.at := clock_timestamp();
     entry.tenant := actor ->> 'tenant';
     entry.database_role := session_user;
-    entry.system_user := actor ->> 'system_user';
+    entry.os_user := actor ->> 'os_user';
     entry.actor := actor ->> 'name';
     entry.action := audit_append.action;
     entry.resource := audit_append.resource;
@@ -80,7 +81,7 @@ BEGIN
         IF OLD.expired_at IS NULL AND NEW.expired_at IS NOT NULL
             AND (NEW.seq, NEW.kind, NEW.at, NEW.content_hash, NEW.hash)
                 IS NOT DISTINCT FROM (OLD.seq, OLD.kind, OLD.at, OLD.content_hash, OLD.hash)
-            AND num_nonnulls(NEW.tenant, NEW.database_role, NEW.system_user, NEW.actor, NEW.action, NEW.resource, NEW.why,
+            AND num_nonnulls(NEW.tenant, NEW.database_role, NEW.os_user, NEW.actor, NEW.action, NEW.resource, NEW.why,
                              NEW.result, NEW.correlation_id, NEW.source_address) = 0
         THEN
             RETURN NEW;
@@ -95,21 +96,24 @@ CREATE OR REPLACE TRIGGER audit_keeps BEFORE UPDATE OR DELETE ON outbox_relay.au
 CREATE OR REPLACE TRIGGER audit_keeps_all BEFORE TRUNCATE ON outbox_relay.audit
     FOR EACH STATEMENT EXECUTE FUNCTION outbox_relay.audit_keeps();
 
--- Empties what is older, of one kind. The head does not change by it.
-CREATE OR REPLACE FUNCTION outbox_relay.audit_expire(expired_kind text, older_than timestamptz) RETURNS bigint
+-- Empties what is older, of one kind, and notes that in the trail itself. The chain up to there does not change by it.
+CREATE OR REPLACE FUNCTION outbox_relay.audit_expire(
+    expired_kind text, older_than timestamptz, actor jsonb, OUT emptied bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE
-    emptied bigint;
 BEGIN
     IF older_than > now() - interval '30 days' THEN
         RAISE EXCEPTION 'the audit trail is kept for at least 30 days' USING ERRCODE = 'OR009';
     END IF;
     UPDATE outbox_relay.audit a
-    SET tenant = NULL, database_role = NULL, system_user = NULL, actor = NULL, action = NULL, resource = NULL, why = NULL,
+    SET tenant = NULL, database_role = NULL, os_user = NULL, actor = NULL, action = NULL, resource = NULL, why = NULL,
         result = NULL, correlation_id = NULL, source_address = NULL, expired_at = clock_timestamp()
     WHERE a.kind = expired_kind AND a.at < older_than AND a.expired_at IS NULL;
     GET DIAGNOSTICS emptied = ROW_COUNT;
-    RETURN emptied;
+    IF emptied > 0 THEN
+        SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
+            'administration', 'audit.expire', format('kind %s, before %s', expired_kind, older_than),
+            'its retention is over', format('%s rows emptied', emptied), audit_expire.actor) a;
+    END IF;
 END
 $$;
 
@@ -118,5 +122,5 @@ REVOKE ALL ON FUNCTION
     outbox_relay.audit_content_hash(outbox_relay.audit),
     outbox_relay.audit_append(text, text, text, text, text, jsonb),
     outbox_relay.audit_keeps(),
-    outbox_relay.audit_expire(text, timestamptz)
+    outbox_relay.audit_expire(text, timestamptz, jsonb)
 FROM PUBLIC;

@@ -11,6 +11,8 @@ BEGIN
         END IF;
     END LOOP;
     EXECUTE format('GRANT USAGE ON SCHEMA outbox_relay TO %I, %I', auditor, janitor);
+    -- So that a program sees whether it is as new as the database.
+    EXECUTE format('GRANT SELECT ON outbox_relay.migrations TO %I, %I, %I, %I', relay, operator, auditor, janitor);
 
     -- The relay writes letters and what became of them, and appends to the audit trail.
     EXECUTE format('GRANT SELECT, INSERT ON outbox_relay.dead_letters TO %I', relay);
@@ -40,6 +42,9 @@ BEGIN
              broker_response, attempts, attempts_max, first_failed_at, last_failed_at, parks_key, state, set_aside_at,
              resolved_at)
          ON outbox_relay.dead_letters TO %I', auditor);
+
+    -- The janitor empties what has outlived its retention; the function notes it.
+    EXECUTE format('GRANT EXECUTE ON FUNCTION outbox_relay.audit_expire(text, timestamptz, jsonb) TO %I', janitor);
 END
 $$;
 

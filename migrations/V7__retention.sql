@@ -156,7 +156,8 @@ BEGIN
 END
 $$;
 
--- Somebody says that every row which the tables hold now was published, or is yet to come through the slot.
+-- Somebody says that every row which the tables hold now was published, or is yet to come through the slot. Returns nulls
+-- without a slot: nobody could know it.
 CREATE OR REPLACE FUNCTION outbox_relay.retention_vouch(
     slot text, publication text, why text, actor jsonb, OUT tables bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -165,7 +166,7 @@ BEGIN
         RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
     END IF;
     IF NOT EXISTS (SELECT FROM outbox_relay.retention_slot(slot)) THEN
-        RAISE EXCEPTION 'slot % is not there, or lost', slot USING ERRCODE = 'OR001';
+        RETURN;
     END IF;
     PERFORM outbox_relay.retention_know_all(slot, publication);
     UPDATE outbox_relay.retained_tables r SET is_whole = true WHERE r.slot_name = slot AND r.membership <> '' AND NOT r.is_whole;
@@ -388,7 +389,7 @@ END
 $$;
 
 -- Removes resolved letters that are older than the mark and whose position the server cannot send again, `most` of them.
-CREATE OR REPLACE FUNCTION outbox_relay.retention_letters(slot text, mark pg_lsn, most bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION outbox_relay.retention_letters(slot text, mark pg_lsn, most bigint, actor jsonb) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     removed bigint;
@@ -401,23 +402,24 @@ BEGIN
             AND l.commit_lsn < m.restart_lsn
         LIMIT most);
     GET DIAGNOSTICS removed = ROW_COUNT;
+    IF removed > 0 THEN
+        PERFORM outbox_relay.audit_append('operation', 'purge', format('slot %s, dead letters', slot), 'their retention is over',
+            format('%s resolved dead letters removed, committed before %s', removed, mark), actor);
+    END IF;
     RETURN removed;
 END
 $$;
 
--- Empties what is old of the audit trail, and tells it so and of letters that were removed.
-CREATE OR REPLACE FUNCTION outbox_relay.retention_audit(
-    slot text, operation_days integer, administration_days integer, letters bigint, actor jsonb) RETURNS bigint
+-- What was archived is published once more: noted before and after.
+CREATE OR REPLACE FUNCTION outbox_relay.archive_republish(
+    resource text, why text, result text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-DECLARE
-    emptied bigint := outbox_relay.audit_expire('operation', now() - make_interval(days => operation_days))
-        + outbox_relay.audit_expire('administration', now() - make_interval(days => administration_days));
 BEGIN
-    IF letters + emptied > 0 THEN
-        PERFORM outbox_relay.audit_append('operation', 'purge', format('slot %s', slot), 'their retention is over',
-            format('%s resolved dead letters removed, %s rows of the audit trail emptied', letters, emptied), actor);
+    IF btrim(coalesce(why, '')) = '' THEN
+        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
     END IF;
-    RETURN emptied;
+    SELECT a.seq, a.head INTO audit_seq, audit_head
+    FROM outbox_relay.audit_append('operation', 'archive.republish', resource, why, result, actor) a;
 END
 $$;
 
@@ -440,10 +442,10 @@ BEGIN
              outbox_relay.retention_remove(text, text, text, text, text, text, pg_lsn, bigint, bigint, text, bigint),
              outbox_relay.retention_drop(text, text, text, text, text, text, pg_lsn, oid, text, boolean),
              outbox_relay.retention_tell(text, text, text, pg_lsn, boolean, text, text, jsonb),
-             outbox_relay.retention_letters(text, pg_lsn, bigint),
-             outbox_relay.retention_audit(text, integer, integer, bigint, jsonb)
+             outbox_relay.retention_letters(text, pg_lsn, bigint, jsonb)
          TO %I', janitor);
     EXECUTE format('GRANT EXECUTE ON FUNCTION outbox_relay.retention_vouch(text, text, text, jsonb) TO %I', operator);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION outbox_relay.archive_republish(text, text, text, jsonb) TO %I, %I', relay, operator);
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION outbox_relay.retention_begin(text, text), outbox_relay.retention_forget(text) TO %I', relay);
 END
@@ -486,7 +488,7 @@ BEGIN
     FOR ours IN
         SELECT p.oid::regprocedure AS name FROM pg_proc p
         WHERE p.pronamespace = 'outbox_relay'::regnamespace
-            AND (p.proname LIKE 'retention\_%' OR p.proname LIKE 'ensure\_%' OR p.proname IN ('is_before', 'next_transaction'))
+            AND (p.proname LIKE 'retention\_%' OR p.proname LIKE 'archive\_%' OR p.proname LIKE 'ensure\_%' OR p.proname IN ('is_before', 'next_transaction'))
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', ours.name);
     END LOOP;

@@ -24,6 +24,7 @@ mod halted_line;
 mod kafka_doors;
 mod named_states;
 mod network;
+mod operating;
 mod ownership;
 mod poison_rows;
 mod postgres_faults;

@@ -26,7 +26,7 @@ impl Actor {
         let correlation_id = correlation_id.unwrap_or_else(|| format!("{:032x}", fastrand::u128(..)));
         let fields = [
             ("name", given(self.actor.as_ref(), ACTOR_VARIABLE)),
-            ("system_user", Some(system_user())),
+            ("os_user", Some(os_user())),
             ("tenant", tenant.map(str::to_owned)),
             ("correlation_id", Some(correlation_id)),
         ];
@@ -44,7 +44,7 @@ fn given(flag: Option<&String>, variable: &str) -> Option<String> {
 }
 
 /// A number where the user has no name, as in containers.
-fn system_user() -> String {
+fn os_user() -> String {
     let uid = Uid::current();
     let user = User::from_uid(uid).ok().flatten();
     user.map_or_else(|| uid.to_string(), |user| user.name)
@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(json["name"], "jo \"night\" doe");
         assert_eq!(json["correlation_id"], "INC-7");
         assert_eq!(json["tenant"], "acme");
-        assert!(json["system_user"].as_str().is_some_and(|user| !user.is_empty()));
+        assert!(json["os_user"].as_str().is_some_and(|user| !user.is_empty()));
 
         let unnamed = Actor {
             actor: Some(String::new()),

@@ -2,18 +2,28 @@
 
 mod actor;
 mod archive;
+mod audit;
 mod config;
+mod dead_letters;
 mod exit;
 mod explain;
 mod healthcheck;
+mod hex;
+mod interrupt;
 mod login;
 mod migrate;
 mod moment;
+mod operation;
+mod output;
+mod pause;
 mod purge;
 mod reason;
 mod refusal;
 mod run;
+mod skip;
 mod slot;
+mod table;
+mod wal_budget;
 
 use std::path::PathBuf;
 
@@ -40,6 +50,10 @@ Examples, in the order of a first day:
 
   # publish them, until a signal says stop
   outbox-relay run
+
+  # what was set aside, why, and once more when it is mended
+  outbox-relay dead-letters list
+  outbox-relay dead-letters redrive --topic orders --reason 'limit raised'
 
   # what is in force, and who said so; is it right; what there is
   outbox-relay config
@@ -84,13 +98,24 @@ enum Command {
     /// Make roles, outbox tables and publication; run again at any time
     Migrate(migrate::Arguments),
     /// Make, show or drop the replication slot, or forget its last relay
-    #[command(subcommand)]
-    Slot(slot::Command),
+    Slot(slot::Arguments),
+    /// List, show, redrive or discard what was set aside
+    DeadLetters(Box<dead_letters::Arguments>),
+    /// Publish nothing more, or nothing more of one outbox, until resumed
+    ///
+    /// Written down in the database: a restart of the relay changes nothing.
+    Pause(pause::PauseArguments),
+    /// Go on with what was paused
+    Resume(pause::ResumeArguments),
+    /// Set one event aside when the relay comes to it
+    Skip(skip::Arguments),
     /// Remove outbox rows that are published and old enough, once
     Purge(purge::Arguments),
     /// Verify archived rows, or publish them once more
     #[command(subcommand)]
     Archive(archive::Command),
+    /// Prove, export or expire the trail of who did what
+    Audit(audit::Arguments),
     /// Ask a running relay whether it is live; for containers without curl
     Healthcheck,
     /// Say what a code of the log, `/readyz` or a message means and what to do; without one, all of them
@@ -115,7 +140,12 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     match command_line.command {
         Command::Run => run::run(load()?.settings),
         Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
-        Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Slot(arguments) => slot::slot(&load()?.settings, &arguments),
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&load()?.settings, &arguments),
+        Command::Pause(arguments) => block_on(pause::pause(&load()?.settings, &arguments)),
+        Command::Resume(arguments) => block_on(pause::resume(&load()?.settings, &arguments)),
+        Command::Skip(arguments) => block_on(skip::skip(&load()?.settings, &arguments)),
+        Command::Audit(arguments) => block_on(audit::audit(&load()?.settings, &arguments)),
         Command::Purge(arguments) => purge::purge(load()?.settings, &arguments),
         Command::Archive(command) => archive::archive(&command, load),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),

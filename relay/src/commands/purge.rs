@@ -3,7 +3,8 @@
 use clap::Args;
 
 use super::actor::Actor;
-use super::login::{Login, LoginFlags};
+use super::login::LoginFlags;
+use super::operation::{Operation, Work, show_head};
 use super::reason::Reason;
 use super::{Failure, Refusal, block_on};
 use crate::config::{PostgresSettings, Settings};
@@ -44,11 +45,17 @@ pub(super) fn purge(mut settings: Settings, arguments: &Arguments) -> Result<(),
 }
 
 async fn round(settings: &Settings, arguments: &Arguments) -> Result<Report, Failure> {
-    let (login, postgres) = arguments.login.over(&JanitorSession::login(settings));
+    // Where no flag says otherwise, the janitor's login.
+    let as_janitor = Settings {
+        postgres: JanitorSession::login(settings),
+        ..settings.clone()
+    };
+    let operation = Operation::begin(&as_janitor, &arguments.login, Work::Janitor).await?;
+    let (_, postgres) = arguments.login.over(&as_janitor.postgres);
     let refused = |error: RetentionError| refused(&error, settings, &postgres);
-    let control = login.connect(&postgres, "purge").await?;
     let (roles, slot, actor) = (&settings.roles, &settings.postgres.slot, arguments.actor.as_json(None));
-    let session = JanitorSession::begin(control, roles, slot, actor).await.map_err(refused)?;
+    let session = JanitorSession::begin(operation.into_control(), roles, slot, actor).await;
+    let session = session.map_err(refused)?;
     let round = Round {
         settings,
         session: &session,
@@ -61,25 +68,19 @@ async fn round(settings: &Settings, arguments: &Arguments) -> Result<Report, Fai
 }
 
 async fn vouch(settings: &Settings, arguments: &Arguments, why: &str) -> Result<(), Failure> {
-    let (login, postgres): (Login, PostgresSettings) = arguments.login.over(&settings.postgres);
-    let control = login.connect(&postgres, "purge").await?;
+    let operation = Operation::begin(settings, &arguments.login, Work::Operator).await?;
     let vouch = "SELECT tables, audit_seq, audit_head FROM outbox_relay.retention_vouch($1, $2, $3, $4::text::jsonb)";
     let PostgresSettings { slot, publication, .. } = &settings.postgres;
     let actor = arguments.actor.as_json(None);
-    let row = control.client().query_one(vouch, &[slot, publication, &why, &actor]).await;
-    let row = row.and_then(|row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?, row.try_get::<_, String>(2)?)));
-    let (tables, seq, head) = row.map_err(|error| not_vouched(error.into(), settings, &postgres))?;
+    let row = operation.row(vouch, &[slot, publication, &why, &actor]).await?;
+    let (tables, seq, head): (Option<i64>, Option<i64>, Option<String>) =
+        operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))?;
+    let (Some(tables), Some(seq), Some(head)) = (tables, seq, head) else {
+        return Err(no_slot(slot));
+    };
     println!("tables that were not known to be whole, and are now: {tables}");
-    eprintln!("audit: {seq}:{head}");
+    show_head(seq, &head);
     Ok(())
-}
-
-fn not_vouched(error: PostgresError, settings: &Settings, postgres: &PostgresSettings) -> Failure {
-    match error.sqlstate() {
-        Some("42501") => not_permitted(&error, postgres, &settings.roles.operator),
-        Some("OR001") => no_slot(&settings.postgres.slot),
-        _ => refused(&error.into(), settings, postgres),
-    }
 }
 
 /// What is told of a table that cannot be proven does not hide what was done to the others.

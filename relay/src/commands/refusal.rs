@@ -60,8 +60,8 @@ refusals! {
         "nothing can listen on `admin.listen`",
         "choose another address, or stop what holds it";
     SystemRefused = "system_refused", 1, "all":
-        "the operating system refused a thread or a signal handler",
-        "look at the limits of the process";
+        "the operating system refused a thread, a signal handler or an output",
+        "look at the limits of the process, and at the disk that output goes to";
     StoppedUndrained = "stopped_undrained", 75, "`run`":
         "stopped before everything was confirmed; the log says what was in flight",
         "nothing: it repeats after the next start, and nothing is lost";
@@ -77,10 +77,10 @@ refusals! {
     NotLive = "not_live", 2, "`healthcheck`":
         "the relay does not answer, or its loop does not turn",
         "is it running, and is `admin.listen` the same for both?";
-    PasswordMissing = "password_missing", 1, "`migrate`, `slot`":
+    PasswordMissing = "password_missing", 1, "all that connect":
         "the server asks for a password, or `--set-password` needs one, and none is given",
         "set `postgres.password_file`; for another role `--user ROLE --password-file FILE`";
-    LoginRefused = "login_refused", 1, "`migrate`":
+    LoginRefused = "login_refused", 1, "all with `--user`":
         "the role or password given by flags is wrong",
         "check `--user`, `--password-file` and `pg_hba.conf`";
     MigrationRefused = "migration_refused", 1, "`migrate`":
@@ -98,12 +98,51 @@ refusals! {
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
         "events in the slot that are not confirmed would never be published from it",
         "`outbox-relay slot drop --yes`, if that is meant";
-    ReasonMissing = "reason_missing", 1, "`purge --vouch`, `archive republish`":
-        "what is to be done goes to the audit trail, and no reason is given for it",
-        "`--reason TEXT`";
-    RoleNotPermitted = "role_not_permitted", 1, "`purge`, `archive republish`":
-        "the role that the command logs in as may not do this",
-        "the message says of which role it has to be a member: `--user ROLE --password-file FILE`";
+    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`":
+        "a newer outbox-relay migrated the database to a version that this program does not know",
+        "use the program that migrated it, or a newer one";
+    RoleNotPermitted = "role_not_permitted", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`":
+        "the role that is logged in as has no right to it",
+        "`--user ROLE --password-file FILE`, as a member of `roles.operator`, `roles.auditor` or `roles.janitor`";
+    ReasonMissing = "reason_missing", 64, "`dead-letters redrive`, `dead-letters discard`, `pause`, `resume`, `skip`, `purge --vouch`, `archive republish`":
+        "no reason is given, or an empty one",
+        "say why with `--reason TEXT`; it goes to the audit trail";
+    NothingSelected = "nothing_selected", 64, "`dead-letters redrive`, `dead-letters discard`":
+        "neither letters nor a filter are given",
+        "name letters by number, give a filter such as `--topic`, or `--all`";
+    NotConfirmed = "not_confirmed", 1, "`dead-letters redrive`, `dead-letters discard`":
+        "somebody said no, or there is no terminal to ask at; nothing was done",
+        "the same command with `--yes`";
+    DeadLetterUnknown = "dead_letter_unknown", 1, "`dead-letters show`, `dead-letters redrive`, `dead-letters discard`":
+        "the slot has no dead letter of that number or event",
+        "`outbox-relay dead-letters list` lists those that there are";
+    WrongState = "wrong_state", 1, "`dead-letters redrive`, `dead-letters discard`, `pause`, `resume`, `skip`":
+        "it is done already, or something else was done",
+        "`outbox-relay dead-letters show`, `pause --list` or `skip --list` say how it is";
+    EarlierDeadLetter = "earlier_dead_letter", 1, "`dead-letters redrive`":
+        "an earlier dead letter of the key is left out, and a key is published in its order",
+        "name the earlier one too, or discard it";
+    DeadLetterWithoutTopic = "dead_letter_without_topic", 1, "`dead-letters redrive`":
+        "the row had neither a topic nor an aggregate type: nothing says where it belongs",
+        "leave it out, or discard it";
+    RedriveFailedAgain = "redrive_failed_again", 1, "`dead-letters redrive`":
+        "some of the letters could not be published this time either; they are dead letters as before",
+        "`outbox-relay dead-letters show` says why; mend it and redrive, or discard";
+    Interrupted = "interrupted", 130, "`dead-letters redrive`":
+        "a signal came; what is marked stays marked, and the relay publishes it",
+        "the same command goes on with the rest";
+    NotThereYet = "not_there_yet", 1, "`dead-letters redrive --execute`":
+        "dead letters cannot be published without a relay yet",
+        "start the relay, which publishes what is marked";
+    OutboxUnknown = "outbox_unknown", 1, "`pause`, `resume`":
+        "no outbox of that name is configured",
+        "the message lists those that are";
+    AuditTrailKept = "audit_trail_kept", 1, "`audit expire`":
+        "the audit trail is only ever appended, and kept for at least 30 days",
+        "give 30 days or more";
+    AuditTrailBroken = "audit_trail_broken", 1, "`audit verify`":
+        "a row of the audit trail was changed, removed or put in",
+        "compare it with an export or a backup; only an owner of the table or a superuser can have changed it";
     RetentionUnproven = "retention_unproven", 1, "`purge`":
         "a table held rows before the slot was made, or before the table was published: nobody knows whether they were published",
         "look for them in Kafka; then `outbox-relay purge --vouch --reason TEXT`";

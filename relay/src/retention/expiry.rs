@@ -15,7 +15,7 @@ pub(super) async fn letters(
     mark: &Mark,
     pace: &mut Pace<'_>,
 ) -> Result<u64, RetentionError> {
-    let remove = "SELECT outbox_relay.retention_letters($1, $2::text::pg_lsn, $3)";
+    let remove = "SELECT outbox_relay.retention_letters($1, $2::text::pg_lsn, $3, $4::text::jsonb)";
     let (slot, mark, most) = (
         &settings.postgres.slot,
         mark.lsn.to_string(),
@@ -23,7 +23,7 @@ pub(super) async fn letters(
     );
     let mut all = 0;
     loop {
-        let row = session.client().query_one(remove, &[slot, &mark, &most]).await?;
+        let row = session.client().query_one(remove, &[slot, &mark, &most, &session.actor()]).await?;
         let removed: i64 = row.try_get(0)?;
         let letters = u64::try_from(removed).unwrap_or(0);
         all += letters;
@@ -58,19 +58,18 @@ pub(super) async fn delivery_state(
     Ok(())
 }
 
-/// Empties what is old of the audit trail, and tells it so; `letters` were removed in this round.
-pub(super) async fn audit(session: &JanitorSession, settings: &Settings, letters: u64) -> Result<u64, RetentionError> {
-    let empty = "SELECT outbox_relay.retention_audit($1, $2, $3, $4, $5::text::jsonb)";
+/// Empties what is old of the audit trail, which notes that itself, and says how many rows that are.
+pub(super) async fn audit(session: &JanitorSession, settings: &Settings) -> Result<u64, RetentionError> {
+    let empty = "SELECT (outbox_relay.audit_expire($1, now() - make_interval(days => $2), $3::text::jsonb)).emptied";
     let retention = &settings.retention;
-    let days = |days: u32| i32::try_from(days).unwrap_or(i32::MAX);
-    let (operation, administration) = (days(retention.audit_operation_days), days(retention.audit_administration_days));
-    let letters = i64::try_from(letters).unwrap_or(i64::MAX);
-    let row = session
-        .client()
-        .query_one(
-            empty,
-            &[&settings.postgres.slot, &operation, &administration, &letters, &session.actor()],
-        )
-        .await?;
-    Ok(u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0))
+    let mut all = 0;
+    for (kind, days) in [
+        ("operation", retention.audit_operation_days),
+        ("administration", retention.audit_administration_days),
+    ] {
+        let days = i32::try_from(days).unwrap_or(i32::MAX);
+        let row = session.client().query_one(empty, &[&kind, &days, &session.actor()]).await?;
+        all += u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+    }
+    Ok(all)
 }

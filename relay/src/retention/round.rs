@@ -82,7 +82,7 @@ impl Round<'_> {
                 expiry::delivery_state(self.session, self.settings, mark, &mut pace).await?;
             }
         }
-        report.audit_rows = expiry::audit(self.session, self.settings, report.letters).await?;
+        report.audit_rows = expiry::audit(self.session, self.settings).await?;
         self.metrics.retention_letters_removed.inc_by(report.letters);
         self.metrics.show_retention(if is_proven {
             RetentionState::Waiting

@@ -156,11 +156,16 @@ fn a_superuser_alone_can_see_whether_the_relays_role_has_a_password() -> Outcome
     let (name, database) = (scenario.name(), scenario.database()?);
     database.run(&format!(
         "ALTER SCHEMA outbox_relay OWNER TO {name}_operator; GRANT CREATE ON DATABASE {name} TO {name}_operator;
-         ALTER TABLE outbox_relay.migrations OWNER TO {name}_operator;
-         ALTER TABLE outbox_relay.advisory OWNER TO {name}_operator;
          ALTER TABLE public.outbox OWNER TO {name}_operator;
          GRANT USAGE ON SCHEMA public TO {name}_operator WITH GRANT OPTION;
-         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA outbox_relay TO {name}_operator"
+         DO $$ DECLARE ours regclass; doing regprocedure; BEGIN
+             FOR ours IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'outbox_relay'::regnamespace LOOP
+                 EXECUTE format('ALTER TABLE %s OWNER TO {name}_operator', ours);
+             END LOOP;
+             FOR doing IN SELECT oid FROM pg_proc WHERE pronamespace = 'outbox_relay'::regnamespace LOOP
+                 EXECUTE format('ALTER ROUTINE %s OWNER TO {name}_operator', doing);
+             END LOOP;
+         END $$"
     ))?;
     as_somebody(&scenario, "")?.must(0, &["only a superuser can see", "--set-password"])
 }

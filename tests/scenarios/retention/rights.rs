@@ -38,7 +38,7 @@ const STATEMENTS: [(&str, Option<&str>); 21] = [
              outbox_relay.retention_storage('public', 'outbox'), 1000)",
         Some("OR007"),
     ),
-    ("SELECT outbox_relay.retention_letters('{name}', '0/1', 1000)", Some("OR007")),
+    ("SELECT outbox_relay.retention_letters('{name}', '0/1', 1000, '{}')", Some("OR007")),
     ("SELECT outbox_relay.retention_delivery_state('{name}', '0/1', 0, 1000)", Some("OR007")),
     ("DELETE FROM outbox_relay.dead_letters", Some(NOT_PERMITTED)),
     ("DELETE FROM outbox_relay.audit", Some(NOT_PERMITTED)),

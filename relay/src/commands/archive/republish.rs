@@ -13,14 +13,13 @@ use crate::archive::{Damage, Folder, Line, Manifest};
 use crate::commands::actor::Actor;
 use crate::commands::login::LoginFlags;
 use crate::commands::moment::moment;
+use crate::commands::operation::{Operation, Work, show_head};
 use crate::commands::reason::Reason;
 use crate::commands::{Failure, Refusal, block_on};
 use crate::config::Settings;
-use crate::postgres::{Control, fault};
 use crate::replay::Publisher;
 
 const REPLAYED_BY: &str = "archive";
-const ACTION: &str = "archive.republish";
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
@@ -95,11 +94,8 @@ pub(super) fn republish(settings: &Settings, arguments: &Arguments) -> Result<()
     }
     let what = format!("{records} records of {}: {listed}", arguments.folder.display());
     block_on(async {
-        let (login, postgres) = arguments.login.over(&settings.postgres);
-        let control = login.connect(&postgres, "republish").await?;
         let trail = Trail {
-            settings,
-            control,
+            operation: Operation::begin(settings, &arguments.login, Work::Operator).await?,
             why,
             actor: arguments.actor.as_json(None),
         };
@@ -178,25 +174,19 @@ async fn publish(settings: &Settings, folder: &Folder, files: &[&Manifest], want
     Ok(publisher.finish().await?)
 }
 
-/// Tells the audit trail before and after.
+/// Tells the audit trail before and after: what cannot be told is not done.
 struct Trail<'s> {
-    settings: &'s Settings,
-    control: Control,
+    operation: Operation<'s>,
     why: &'s str,
     actor: String,
 }
 
 impl Trail<'_> {
     async fn note(&self, what: &str, result: &str) -> Result<(), Failure> {
-        let append = "SELECT seq, head FROM outbox_relay.audit_append('operation', $1, $2, $3, $4, $5::text::jsonb)";
-        let row = self
-            .control
-            .client()
-            .query_one(append, &[&ACTION, &what, &self.why, &result, &self.actor])
-            .await;
-        let noted = row.and_then(|row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, String>(1)?)));
-        let (seq, head) = noted.map_err(|error| Failure::from(fault(&error.into(), &self.settings.postgres)))?;
-        eprintln!("audit: {seq}:{head}");
+        let append = "SELECT audit_seq, audit_head FROM outbox_relay.archive_republish($1, $2, $3, $4::text::jsonb)";
+        let row = self.operation.row(append, &[&what, &self.why, &result, &self.actor]).await?;
+        let (seq, head): (i64, String) = self.operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
+        show_head(seq, &head);
         Ok(())
     }
 }

@@ -12,7 +12,8 @@ const OWNER: &str = "connect with --user as the owner of the database and of the
                      REPLICATION: before PostgreSQL 16 a superuser, from then on CREATEROLE and REPLICATION are enough";
 const AGAIN: &str = "correct what it says and run migrate again; it can be run at any time";
 
-pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
+/// Returns what was done, for the audit trail.
+pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<String, Failure> {
     // Replicas of an application may all migrate at their start. The lock ends with the session.
     client.batch_execute(SESSION_LOCK).await.map_err(refused)?;
     client.batch_execute(SCHEMA).await.map_err(refused)?;
@@ -29,7 +30,14 @@ pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<()
         "roles, outbox tables and publication {} are as configured",
         settings.postgres.publication
     );
-    Ok(())
+    let applied: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
+    Ok(match applied.as_slice() {
+        [] => "nothing new; roles, tables and publication as configured".to_owned(),
+        applied => format!(
+            "applied {}; roles, tables and publication as configured",
+            applied.join(", ")
+        ),
+    })
 }
 
 fn refused(error: tokio_postgres::Error) -> Failure {

@@ -14,9 +14,11 @@ use clap::Args;
 use outbox_decoder::Columns;
 use postgres_protocol::escape::escape_literal;
 
+use super::actor::Actor;
+use super::audit::note::{Deed, note};
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
-use crate::config::{PostgresSettings, Secret, Settings};
+use crate::config::Settings;
 use crate::retention::JanitorSession;
 
 mod embedded {
@@ -45,6 +47,15 @@ pub(super) struct Arguments {
     /// Give the relay's role its configured password
     #[arg(long)]
     set_password: bool,
+    #[command(flatten)]
+    actor: Actor,
+}
+
+/// The newest version that this program knows.
+pub(super) fn newest() -> i32 {
+    let runner = embedded::migrations::runner();
+    let versions = runner.get_migrations().iter().map(refinery::Migration::version);
+    versions.max().unwrap_or(0)
 }
 
 pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
@@ -60,13 +71,20 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
         print!("{}", script::script(settings, statements.as_deref()));
         return Ok(());
     }
-    let (login, owner) = login(relay, arguments);
+    let (login, owner) = Login::over(relay, arguments.user.as_deref(), arguments.password_file.clone());
     block_on(async {
         let control = login.connect(&owner, "migrate").await?;
         let mut client = control
             .into_client()
             .ok_or_else(|| Failure::new(Refusal::SystemRefused, "the connection is shared", "try again"))?;
-        apply::apply(&mut client, settings).await?;
+        let applied = apply::apply(&mut client, settings).await?;
+        let deed = Deed {
+            action: "migrate",
+            resource: format!("database {}", relay.database),
+            why: None,
+            result: applied,
+        };
+        note(&client, &deed, &arguments.actor.as_json(None)).await;
         match password {
             Some(statement) => password::set(&client, &relay.user, &statement).await?,
             None if owner.user == relay.user => {}
@@ -81,16 +99,6 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
         );
         Ok(())
     })
-}
-
-fn login(postgres: &PostgresSettings, arguments: &Arguments) -> (Login, PostgresSettings) {
-    let mut postgres = postgres.clone();
-    let Some(user) = &arguments.user else {
-        return (Login::ConfiguredForWantOfFlags, postgres);
-    };
-    postgres.user.clone_from(user);
-    postgres.password = arguments.password_file.clone().map(Secret::File);
-    (Login::Flags, postgres)
 }
 
 /// The calls that make the database fit the configuration, in their order.

@@ -21,6 +21,11 @@ const NO_PASSWORD: &str = "\
 -- No password is set here: print again with --set-password for the configured one.
 ";
 
+const NOTED: &str = "\
+-- For the audit trail; who runs this is noted by the role.
+SELECT seq, head FROM outbox_relay.audit_append('administration', 'migrate', 'database ' || current_database(), NULL,
+    'by the printed script', '{}');";
+
 /// The whole of it; `password` is the statement that sets the password of the relay's role.
 pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
     let mut script = format!("{HEAD}\nBEGIN;\n\n{TRANSACTION_LOCK};\n{SCHEMA};\n\n{};\n", history());
@@ -31,6 +36,7 @@ pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
     for statement in statements(settings) {
         let _ = writeln!(script, "{statement};");
     }
+    let _ = writeln!(script, "\n{NOTED}");
     match password {
         Some(statement) => {
             let _ = writeln!(script, "\n{VERIFIER}{statement};");

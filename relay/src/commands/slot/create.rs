@@ -39,6 +39,8 @@ impl Slot<'_> {
                 "slot {} existed already, and is kept on standbys from now on",
                 self.name()
             );
+            self.note("slot.create", "existed already; kept on standbys from now on")
+                .await;
         } else {
             println!("slot {} exists already and is left as it is", self.name());
         }
@@ -88,6 +90,7 @@ impl Slot<'_> {
                     "slot {} starts at {point}: events committed from now on will be published",
                     self.name()
                 );
+                self.note("slot.create", format!("starts at {point}")).await;
                 Ok(())
             }
             Err(error) if error.sqlstate() == Some(DUPLICATE_OBJECT) => {

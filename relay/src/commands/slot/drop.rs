@@ -53,6 +53,7 @@ impl Slot<'_> {
         forgotten.map_err(|error| self.failed(&error))?;
         slot_ends(client, name).await.map_err(|error| self.failed(&error))?;
         println!("slot {name} is dropped");
+        self.note("slot.drop", "dropped").await;
         Ok(())
     }
 }

@@ -7,15 +7,28 @@ mod drop;
 mod forget;
 mod show;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
+use super::actor::Actor;
+use super::audit::note::{Deed, note};
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
 use crate::postgres::{Control, PostgresError, SlotState, fault};
 
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Why; goes to the audit trail
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    actor: Actor,
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Make the slot: events committed from now on will be published
     Create {
         /// How long transactions that are running now are waited for
@@ -37,11 +50,15 @@ pub(super) enum Command {
     Forget,
 }
 
-pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure> {
+pub(super) fn slot(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
         let control = Login::Configured.connect(&settings.postgres, "slot").await?;
-        let slot = Slot { settings, control };
-        match command {
+        let slot = Slot {
+            settings,
+            control,
+            arguments,
+        };
+        match arguments.command {
             Command::Create { wait_ms, failover } => slot.create(wait_ms, failover).await,
             Command::Show => slot.show().await,
             Command::Drop { yes } => slot.drop_slot(yes).await,
@@ -54,11 +71,24 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
 struct Slot<'s> {
     settings: &'s Settings,
     control: Control,
+    arguments: &'s Arguments,
 }
 
 impl Slot<'_> {
     fn name(&self) -> &str {
         &self.settings.postgres.slot
+    }
+
+    /// Notes in the audit trail what was done with it.
+    async fn note(&self, action: &'static str, result: impl Into<String>) {
+        let Arguments { reason, actor, .. } = self.arguments;
+        let deed = Deed {
+            action,
+            resource: format!("slot {}", self.name()),
+            why: reason.as_deref(),
+            result: result.into(),
+        };
+        note(self.control.client(), &deed, &actor.as_json(None)).await;
     }
 
     fn failed(&self, error: &PostgresError) -> Failure {
