@@ -452,11 +452,13 @@ END
 $$;
 
 -- Reading a table is needed to archive it, and for nothing else.
-CREATE OR REPLACE FUNCTION outbox_relay.ensure_janitor(of_schema text, of_table text, janitor text) RETURNS void
+CREATE OR REPLACE FUNCTION outbox_relay.ensure_janitor(of_schema text, of_table text, janitor text, archives boolean) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', of_schema, janitor);
-    EXECUTE format('GRANT SELECT ON %I.%I TO %I', of_schema, of_table, janitor);
+    IF archives THEN
+        EXECUTE format('GRANT SELECT ON %I.%I TO %I', of_schema, of_table, janitor);
+    END IF;
 END
 $$;
 

@@ -17,7 +17,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 const SAID_BYTES_MAX: u64 = 1024;
 
 /// Hands the file over. The program has it when it ends with 0, having read all of it.
-pub(super) fn keep(program: &str, arguments: &[String], timeout_ms: u64, file: &ArchiveFile) -> Result<(), ArchiveError> {
+pub(super) fn keep(
+    program: &str,
+    arguments: &[String],
+    timeout_ms: u64,
+    file: &ArchiveFile,
+) -> Result<(), ArchiveError> {
     run(program, arguments, Duration::from_millis(timeout_ms), file).map_err(ArchiveError::Command)
 }
 
@@ -43,7 +48,11 @@ fn run(program: &str, arguments: &[String], limit: Duration, file: &ArchiveFile)
         (status, feeder.join().unwrap_or(false))
     });
     match status {
-        None => Err(format!("{program} did not end within {} ms{}", limit.as_millis(), shown(&said))),
+        None => Err(format!(
+            "{program} did not end within {} ms{}",
+            limit.as_millis(),
+            shown(&said)
+        )),
         Some(status) if !status.success() => Err(format!("{program} ended with {status}{}", shown(&said))),
         Some(_) if !is_read => Err(format!("{program} ended with 0, and had not read all of its input")),
         Some(_) => Ok(()),

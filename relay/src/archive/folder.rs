@@ -12,8 +12,13 @@ pub(super) const PART: &str = ".part";
 
 /// Writes the file, then its manifest, each whole and on the disk before the next step: a manifest says that its file is there.
 pub(super) fn keep(folder: &Path, file: &ArchiveFile) -> Result<(), ArchiveError> {
-    let written = write(folder, file.name(), file.bytes())
-        .and_then(|()| write(folder, &Manifest::name_of(file.name()), file.manifest().to_json().as_bytes()));
+    let written = write(folder, file.name(), file.bytes()).and_then(|()| {
+        write(
+            folder,
+            &Manifest::name_of(file.name()),
+            file.manifest().to_json().as_bytes(),
+        )
+    });
     written.map_err(|source| ArchiveError::Folder {
         folder: folder.display().to_string(),
         source,
@@ -34,7 +39,12 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
 
 /// Events may be anybody's secrets.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -64,7 +74,9 @@ mod tests {
             .collect();
         names.sort();
         assert_eq!(names, ["default-now.jsonl", "default-now.jsonl.manifest.json"]);
-        let mode = fs::metadata(folder.path().join(&names[0])).expect("a file").permissions();
+        let mode = fs::metadata(folder.path().join(&names[0]))
+            .expect("a file")
+            .permissions();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
     }
 

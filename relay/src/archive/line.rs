@@ -50,7 +50,9 @@ impl Line {
                 return Err(Unmappable { id, why });
             }
         };
-        let occurred_at = record.header(OCCURRED_AT_HEADER).and_then(|text| std::str::from_utf8(text).ok());
+        let occurred_at = record
+            .header(OCCURRED_AT_HEADER)
+            .and_then(|text| std::str::from_utf8(text).ok());
         // Without what marks a replay: the row was not one.
         let is_own = |(name, _): &(String, Vec<u8>)| name != REPLAY_HEADER && name != OCCURRED_AT_HEADER;
         Ok(Self {
@@ -91,7 +93,8 @@ impl Line {
 
     /// When the event happened, where its row says so.
     pub(crate) fn occurred_at(&self) -> Option<Timestamp> {
-        self.occurred_at_ms.map(|ms| Timestamp::from_unix_us(ms.saturating_mul(1000)))
+        self.occurred_at_ms
+            .map(|ms| Timestamp::from_unix_us(ms.saturating_mul(1000)))
     }
 
     /// Where its record went; `None` where there was none.
@@ -108,7 +111,8 @@ impl Line {
             return Ok(None);
         };
         let topic = topic.parse().map_err(|error| format!("topic {topic:?}: {error}"))?;
-        let mut headers: Vec<(String, Vec<u8>)> = self.headers.into_iter().map(|(name, value)| (name, value.0)).collect();
+        let mut headers: Vec<(String, Vec<u8>)> =
+            self.headers.into_iter().map(|(name, value)| (name, value.0)).collect();
         headers.push((REPLAY_HEADER.to_owned(), replayed_by.as_bytes().to_vec()));
         if let Some(at) = self.occurred_at_ms {
             headers.push((OCCURRED_AT_HEADER.to_owned(), at.to_string().into_bytes()));
@@ -164,10 +168,13 @@ mod tests {
         let read: Line = serde_json::from_str(&written).expect("a line");
         assert_eq!(read.occurred_at().map(Timestamp::as_unix_ms), Some(1_700_000_000_123));
         let expected = Record {
-            headers: [&record().headers[..2], &[
-                (REPLAY_HEADER.to_owned(), b"archive".to_vec()),
-                (OCCURRED_AT_HEADER.to_owned(), b"1700000000123".to_vec()),
-            ]]
+            headers: [
+                &record().headers[..2],
+                &[
+                    (REPLAY_HEADER.to_owned(), b"archive".to_vec()),
+                    (OCCURRED_AT_HEADER.to_owned(), b"1700000000123".to_vec()),
+                ],
+            ]
             .concat(),
             ..record()
         };
@@ -184,7 +191,10 @@ mod tests {
         let whole = RawValue::from_string(r#"{"id":"a1","payload":{"n":1.50}}"#.to_owned()).expect("JSON");
         let line = Line::of_unmappable("default", "public.outbox", which, whole);
         let written = serde_json::to_string(&line).expect("JSON");
-        assert!(written.contains(r#""row":{"id":"a1","payload":{"n":1.50}}"#), "{written}");
+        assert!(
+            written.contains(r#""row":{"id":"a1","payload":{"n":1.50}}"#),
+            "{written}"
+        );
         let read: Line = serde_json::from_str(&written).expect("a line");
         assert_eq!((read.topic(), read.occurred_at()), (None, None));
         assert_eq!(read.into_record("archive"), Ok(None));

@@ -1,5 +1,7 @@
 //! What is said of an archive file beside it.
 
+use std::fmt::Write;
+
 use outbox_decoder::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -56,5 +58,10 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 
 /// As hexadecimal digits.
 pub(super) fn digits(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .fold(String::with_capacity(digest.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

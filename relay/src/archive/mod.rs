@@ -24,10 +24,7 @@ pub(crate) use reader::{Damage, Folder, Found};
 pub(crate) enum ArchiveError {
     /// The folder, or a file in it.
     #[error("archive folder {folder}: {source}")]
-    Folder {
-        folder: String,
-        source: std::io::Error,
-    },
+    Folder { folder: String, source: std::io::Error },
     /// What became of the program, or what it said.
     #[error("archive command: {0}")]
     Command(String),

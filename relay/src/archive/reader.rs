@@ -143,7 +143,10 @@ impl Lines<'_> {
         }
         let sha256 = digits(&std::mem::take(&mut self.digest).finish());
         if sha256 != manifest.sha256 {
-            return Err(format!("its SHA-256 is {sha256}, and its manifest says {}", manifest.sha256));
+            return Err(format!(
+                "its SHA-256 is {sha256}, and its manifest says {}",
+                manifest.sha256
+            ));
         }
         Ok(())
     }
@@ -203,7 +206,10 @@ mod tests {
         let folder = Folder::at(place.path());
         let found = folder.look().expect("a folder");
         let read: Result<Vec<_>, _> = found.manifests.iter().map(|manifest| ids(&folder, manifest)).collect();
-        assert_eq!(read.map(|ids| ids.concat()), Ok(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]));
+        assert_eq!(
+            read.map(|ids| ids.concat()),
+            Ok(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()])
+        );
         assert!(found.unfinished.is_empty() && found.damages.is_empty());
     }
 

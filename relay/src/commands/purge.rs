@@ -1,5 +1,7 @@
 //! `outbox-relay purge`: one round of the janitor, for those who run it from a timer or by hand.
 
+use std::fmt::Write;
+
 use clap::Args;
 
 use super::actor::Actor;
@@ -17,7 +19,7 @@ const WHY: &str = "their retention is over";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Keep rows of so many days, in place of retention.keep_days; 0 removes what is confirmed
+    /// Keep rows of so many days, in place of the configured ones; 0 removes what is confirmed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=36_500))]
     keep_days: Option<u32>,
     /// Say that every row the tables hold was published, or is yet to come through the slot; removes nothing; needs --reason
@@ -116,10 +118,10 @@ fn shown(report: &Report, keep_days: u32) -> String {
         text.push_str(&line(table));
     }
     if report.letters > 0 {
-        text.push_str(&format!("  resolved dead letters: {} removed\n", report.letters));
+        let _ = writeln!(text, "  resolved dead letters: {} removed", report.letters);
     }
     if report.audit_rows > 0 {
-        text.push_str(&format!("  audit trail: {} rows emptied\n", report.audit_rows));
+        let _ = writeln!(text, "  audit trail: {} rows emptied", report.audit_rows);
     }
     text
 }

@@ -5,8 +5,8 @@
 use super::key::Fallback::{self, Preset, Required, Unset, Value};
 use super::key::Key;
 use super::key::Kind::{
-    self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName, Switch,
-    Text, Topic, Whole,
+    self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName,
+    Switch, Text, Topic, Whole,
 };
 
 /// The row that describes `path`, if there is one.

@@ -63,7 +63,10 @@ impl EventIds {
         if self.window.is_empty() {
             self.first = self.first.max(ticket);
         }
-        let Some(place) = ticket.checked_sub(self.first).and_then(|place| usize::try_from(place).ok()) else {
+        let Some(place) = ticket
+            .checked_sub(self.first)
+            .and_then(|place| usize::try_from(place).ok())
+        else {
             return;
         };
         // Those between belong to outboxes that keep nothing.
@@ -122,7 +125,10 @@ mod tests {
         let mut ids = filled(5..10);
         for number in [7, 5, 9, 6, 8] {
             let event = ids.take(ticket(number)).expect("an event");
-            assert_eq!((event.id(), event.commit_lsn), (number.to_string().as_bytes(), Lsn::new(number)));
+            assert_eq!(
+                (event.id(), event.commit_lsn),
+                (number.to_string().as_bytes(), Lsn::new(number))
+            );
             assert_eq!(ids.take(ticket(number)), None, "once");
         }
         assert!(ids.is_empty());

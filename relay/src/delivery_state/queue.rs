@@ -60,7 +60,8 @@ impl Queue {
 
     pub(super) fn push(&self, entry: Entry) {
         let mut notes = self.lock();
-        notes.oldest_waiting = lower(notes.oldest_waiting, entry.commit_lsn);
+        let oldest = notes.oldest_waiting.unwrap_or(entry.commit_lsn);
+        notes.oldest_waiting = Some(oldest.min(entry.commit_lsn));
         notes.waiting.push(entry);
         if notes.waiting.len() == 1 {
             self.filled.notify_one();
@@ -104,10 +105,6 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn lower(oldest: Option<Lsn>, lsn: Lsn) -> Option<Lsn> {
-    Some(oldest.map_or(lsn, |oldest| oldest.min(lsn)))
 }
 
 #[cfg(test)]

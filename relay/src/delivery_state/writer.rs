@@ -42,7 +42,10 @@ impl Writer {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let work = move || runtime.block_on(writer.run());
-        thread::Builder::new().name("delivery-state".to_owned()).spawn(work).map(drop)
+        thread::Builder::new()
+            .name("delivery-state".to_owned())
+            .spawn(work)
+            .map(drop)
     }
 
     async fn run(mut self) {

@@ -4,10 +4,10 @@ use postgres_protocol::escape::escape_identifier;
 use serde_json::value::RawValue;
 use tokio_postgres::Client;
 
+use super::RetentionError;
 use super::mark::Mark;
 use super::report::TableReport;
 use super::table::Table;
-use super::RetentionError;
 use crate::archive::{ArchiveFile, Line, Origin, Unmappable, keep};
 use crate::config::ArchiveTarget;
 use crate::postgres::PostgresError;
@@ -64,7 +64,11 @@ impl<'s> Archiver<'s> {
         (from, to): (i64, i64),
         condition: &str,
     ) -> Result<(), RetentionError> {
-        let next: i64 = self.client.query_one("SELECT outbox_relay.next_transaction()", &[]).await?.try_get(0)?;
+        let next: i64 = self
+            .client
+            .query_one("SELECT outbox_relay.next_transaction()", &[])
+            .await?
+            .try_get(0)?;
         let (horizon, filter) = (self.mark.horizon, &self.filter);
         let selection = Selection {
             at: "NULL".to_owned(),
@@ -96,7 +100,10 @@ impl<'s> Archiver<'s> {
     /// `None` of a row that the application has deleted meanwhile.
     async fn whole_row(&self, which: &Unmappable) -> Result<Option<Box<RawValue>>, RetentionError> {
         let id = escape_identifier(self.table.settings.columns.id.as_deref().unwrap_or_default());
-        let whole = format!("SELECT row_to_json(o)::text FROM {} AS o WHERE o.{id}::text = $1", self.table.quoted());
+        let whole = format!(
+            "SELECT row_to_json(o)::text FROM {} AS o WHERE o.{id}::text = $1",
+            self.table.quoted()
+        );
         let Some(row) = self.client.query_opt(&whole, &[&which.id]).await? else {
             return Ok(None);
         };

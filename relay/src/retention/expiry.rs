@@ -1,9 +1,9 @@
 //! What else has its time: resolved dead letters, what is told of deliveries, the audit trail.
 
+use super::RetentionError;
 use super::mark::Mark;
 use super::pace::Pace;
 use super::session::JanitorSession;
-use super::RetentionError;
 use crate::config::Settings;
 
 const BLOCKS: i64 = 256;
@@ -23,7 +23,10 @@ pub(super) async fn letters(
     );
     let mut all = 0;
     loop {
-        let row = session.client().query_one(remove, &[slot, &mark, &most, &session.actor()]).await?;
+        let row = session
+            .client()
+            .query_one(remove, &[slot, &mark, &most, &session.actor()])
+            .await?;
         let removed: i64 = row.try_get(0)?;
         let letters = u64::try_from(removed).unwrap_or(0);
         all += letters;
@@ -52,7 +55,8 @@ pub(super) async fn delivery_state(
     while from < blocks {
         let to = from + BLOCKS;
         let row = session.client().query_one(remove, &[slot, &mark, &from, &to]).await?;
-        pace.breathe(session.client(), u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0)).await?;
+        pace.breathe(session.client(), u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0))
+            .await?;
         from = to;
     }
     Ok(())
@@ -68,7 +72,10 @@ pub(super) async fn audit(session: &JanitorSession, settings: &Settings) -> Resu
         ("administration", retention.audit_administration_days),
     ] {
         let days = i32::try_from(days).unwrap_or(i32::MAX);
-        let row = session.client().query_one(empty, &[&kind, &days, &session.actor()]).await?;
+        let row = session
+            .client()
+            .query_one(empty, &[&kind, &days, &session.actor()])
+            .await?;
         all += u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
     }
     Ok(all)

@@ -107,7 +107,10 @@ impl Janitor {
         if is_standby {
             tracing::info!("the janitor waits: {text}");
         } else {
-            tracing::warn!(next = "docs/RETENTION.md; it is tried again by itself", "nothing is removed: {text}");
+            tracing::warn!(
+                next = "docs/RETENTION.md; it is tried again by itself",
+                "nothing is removed: {text}"
+            );
         }
         self.said = Some(text);
     }
@@ -127,7 +130,8 @@ impl Janitor {
         if self.said.as_ref() != Some(&text) {
             tracing::warn!(
                 tables = text,
-                next = "make sure that all of their rows were published, then `outbox-relay purge --vouch --reason TEXT`",
+                next =
+                    "make sure that all of their rows were published, then `outbox-relay purge --vouch --reason TEXT`",
                 "nothing is removed from tables that held rows before the slot or before they were published"
             );
             self.said = Some(text);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use outbox_decoder::Lsn;
 
-use super::session::JanitorSession;
 use super::RetentionError;
+use super::session::JanitorSession;
 use crate::postgres::PostgresError;
 
 /// So many marks fit into the time for which rows are kept: a row stays by that much longer at the most.
@@ -33,7 +33,10 @@ impl Mark {
         }
         let spacing_s = spacing(keep_days).as_secs_f64();
         let take = "SELECT outbox_relay.retention_mark($1, make_interval(days => $2), make_interval(secs => $3))";
-        session.client().execute(take, &[&slot, &days(keep_days), &spacing_s]).await?;
+        session
+            .client()
+            .execute(take, &[&slot, &days(keep_days), &spacing_s])
+            .await?;
         Ok(())
     }
 
@@ -65,7 +68,9 @@ impl Mark {
              WHERE m.slot_name = $1";
         let row = session.client().query_one(newest, &[&slot]).await?;
         let (newest, active): (Option<&str>, Option<bool>) = (row.try_get(0)?, row.try_get(1)?);
-        newest.map(|newest| Ok((lsn(newest)?, active.unwrap_or(false)))).transpose()
+        newest
+            .map(|newest| Ok((lsn(newest)?, active.unwrap_or(false))))
+            .transpose()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use tokio_postgres::types::ToSql;
 
+use super::RetentionError;
 use super::pace::Pace;
 use super::report::TableReport;
 use super::walk::Walk;
-use super::RetentionError;
 
 /// A partition that has ended.
 struct Ended {
@@ -35,7 +35,11 @@ impl Walk<'_> {
                 report.rows += rows;
                 report.partitions += 1;
                 self.metrics.retention_rows_removed.inc_by(rows);
-                tracing::info!(partition = ended.name, rows, "dropped a partition whose rows are all published");
+                tracing::info!(
+                    partition = ended.name,
+                    rows,
+                    "dropped a partition whose rows are all published"
+                );
                 pace.breathe(self.session.client(), rows.max(1)).await?;
             }
         }
@@ -49,7 +53,9 @@ impl Walk<'_> {
         let condition = format!("tableoid = {} AND ({})", ended.oid, ended.bounds);
         let (mut from, mut blocks) = (0, 1);
         while from < ended.blocks {
-            let (file, to) = self.fill(archiver, (from, ended.blocks), &condition, &mut blocks).await?;
+            let (file, to) = self
+                .fill(archiver, (from, ended.blocks), &condition, &mut blocks)
+                .await?;
             archiver.keep(&file, report)?;
             from = to;
         }
@@ -61,8 +67,7 @@ impl Walk<'_> {
                  LATERAL outbox_relay.retention_partitions($3, $4, m.taken_at) p
              WHERE m.slot_name = $1 AND m.lsn = $2::text::pg_lsn";
         let (table, mark) = (self.table, self.mark.lsn.to_string());
-        let parameters: [&(dyn ToSql + Sync); 4] =
-            [&table.slot, &mark, &table.settings.schema, &table.settings.table];
+        let parameters: [&(dyn ToSql + Sync); 4] = [&table.slot, &mark, &table.settings.schema, &table.settings.table];
         let rows = self.session.client().query(ended, &parameters).await?;
         let partitions = rows.iter().map(|row| {
             Ok(Ended {

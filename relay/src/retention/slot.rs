@@ -23,7 +23,11 @@ pub(crate) async fn slot_begins(client: &Client, slot: &str, publication: &str) 
 /// # Errors
 /// The statement failed.
 pub(crate) async fn slot_ends(client: &Client, slot: &str) -> Result<(), PostgresError> {
-    unless_not_migrated(client.execute("SELECT outbox_relay.retention_forget($1)", &[&slot]).await)
+    unless_not_migrated(
+        client
+            .execute("SELECT outbox_relay.retention_forget($1)", &[&slot])
+            .await,
+    )
 }
 
 fn unless_not_migrated(done: Result<u64, tokio_postgres::Error>) -> Result<(), PostgresError> {

@@ -2,8 +2,8 @@
 
 use tokio_postgres::Client;
 
-use super::mark::lsn;
 use super::RetentionError;
+use super::mark::lsn;
 use crate::config::{OutboxSettings, PostgresSettings};
 use outbox_decoder::Lsn;
 use postgres_protocol::escape::escape_identifier;
@@ -43,7 +43,9 @@ impl<'s> Table<'s> {
     pub(super) async fn is_whole(&self, client: &Client) -> Result<bool, RetentionError> {
         let OutboxSettings { schema, table, .. } = self.settings;
         let know = "SELECT outbox_relay.retention_know($1, $2, $3, $4)";
-        let row = client.query_one(know, &[&self.slot, &self.publication, schema, table]).await?;
+        let row = client
+            .query_one(know, &[&self.slot, &self.publication, schema, table])
+            .await?;
         Ok(row.try_get(0)?)
     }
 
@@ -60,7 +62,9 @@ impl<'s> Table<'s> {
     /// Where its rows are stored. It changes when they are moved.
     pub(super) async fn storage(&self, client: &Client) -> Result<String, RetentionError> {
         let OutboxSettings { schema, table, .. } = self.settings;
-        let row = client.query_one("SELECT outbox_relay.retention_storage($1, $2)", &[schema, table]).await?;
+        let row = client
+            .query_one("SELECT outbox_relay.retention_storage($1, $2)", &[schema, table])
+            .await?;
         Ok(row.try_get(0)?)
     }
 

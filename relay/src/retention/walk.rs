@@ -3,13 +3,13 @@
 
 use tokio_postgres::types::ToSql;
 
+use super::RetentionError;
 use super::archiver::Archiver;
 use super::mark::Mark;
 use super::pace::Pace;
 use super::report::TableReport;
 use super::session::JanitorSession;
 use super::table::Table;
-use super::RetentionError;
 use crate::archive::ArchiveFile;
 use crate::config::RetentionSettings;
 use crate::telemetry::Metrics;

@@ -256,10 +256,8 @@ impl Default for Metrics {
                 "retention_rows_archived_total",
                 "Outbox rows archived before their removal.",
             ),
-            retention_letters_removed: make.counter(
-                "retention_letters_removed_total",
-                "Resolved dead letters removed.",
-            ),
+            retention_letters_removed: make
+                .counter("retention_letters_removed_total", "Resolved dead letters removed."),
             retention_round: make.gauge(
                 "retention_last_round_timestamp_seconds",
                 "When the janitor last came to the end of a round; 0 before the first.",
@@ -268,7 +266,8 @@ impl Default for Metrics {
                 "delivery_states_written_total",
                 "Delivery states written, of outboxes with delivery_state.",
             ),
-            delivery_states_waiting: make.int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
+            delivery_states_waiting: make
+                .int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
             registry: make.0,
         };
         metrics.forget_slot();

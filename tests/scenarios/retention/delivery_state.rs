@@ -20,10 +20,13 @@ fn the_view_shows_every_row_and_what_is_told_of_it_goes_with_it() -> Outcome {
          SELECT $1, 'default', id::text, 'published', now(), 2, 'record_too_large', now() FROM public.outbox",
         &[&slot],
     )?;
-    let published = "outbox_relay.delivery_default WHERE status = 'published' AND retry_count = 2 AND published_at IS NOT NULL";
+    let published =
+        "outbox_relay.delivery_default WHERE status = 'published' AND retry_count = 2 AND published_at IS NOT NULL";
     ensure(count(&database, published)? == 3, || "not all are published".to_owned())?;
     let _relay = scenario.streaming_relay()?;
     settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["3 rows removed"])?;
-    ensure(count(&database, "outbox_relay.delivery_state")? == 0, || "something is still told".to_owned())
+    ensure(count(&database, "outbox_relay.delivery_state")? == 0, || {
+        "something is still told".to_owned()
+    })
 }

@@ -4,8 +4,9 @@ mod archives;
 mod deletes;
 mod delivery_state;
 mod janitor;
-mod partitions;
+mod kills;
 mod paces;
+mod partitions;
 mod proofs;
 mod rights;
 mod whole_tables;
@@ -38,7 +39,11 @@ fn settle(scenario: &Scenario) -> Outcome {
          WHERE NOT outbox_relay.is_before(o.xmin, horizon::text::bigint, outbox_relay.next_transaction())";
     wait_for("older transactions to end", || {
         let younger = database.text(younger, &[]).map_err(|failure| failure.to_string())?;
-        if younger.as_deref() == Some("0") { Ok(()) } else { Err(format!("{younger:?} rows")) }
+        if younger.as_deref() == Some("0") {
+            Ok(())
+        } else {
+            Err(format!("{younger:?} rows"))
+        }
     })?;
     scenario.wait_until_confirmed()
 }

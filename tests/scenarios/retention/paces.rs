@@ -8,7 +8,9 @@ use super::{are_left, count, purge_all, settle};
 
 #[test]
 fn rows_go_in_batches_and_no_batch_is_larger_than_configured() -> Outcome {
-    let setup = Setup::new("batches").set("retention.batch_rows", 10).set("retention.pause_ms", 1);
+    let setup = Setup::new("batches")
+        .set("retention.batch_rows", 10)
+        .set("retention.pause_ms", 1);
     let mut scenario = setup.start()?;
     scenario.database()?.run(
         "CREATE TABLE public.batches (rows bigint);
@@ -22,9 +24,10 @@ fn rows_go_in_batches_and_no_batch_is_larger_than_configured() -> Outcome {
     writer.write(95)?;
     settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["95 rows removed"])?;
-    let batches = scenario
-        .database()?
-        .text("SELECT format('%s %s %s', max(rows), sum(rows), count(*) FILTER (WHERE rows > 0)) FROM public.batches", &[])?;
+    let batches = scenario.database()?.text(
+        "SELECT format('%s %s %s', max(rows), sum(rows), count(*) FILTER (WHERE rows > 0)) FROM public.batches",
+        &[],
+    )?;
     ensure(batches.as_deref() == Some("10 95 10"), || format!("{batches:?}"))?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }

@@ -23,7 +23,8 @@ fn at(scenario: &Scenario, time: &str) -> Outcome {
 }
 
 fn partitions(scenario: &Scenario) -> Outcome<String> {
-    let names = "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pg_partition_tree('public.outbox') WHERE isleaf";
+    let names =
+        "SELECT string_agg(relid::text, ' ' ORDER BY relid::text) FROM pg_partition_tree('public.outbox') WHERE isleaf";
     Ok(scenario.database()?.text(names, &[])?.unwrap_or_default())
 }
 
@@ -43,7 +44,9 @@ fn a_day_that_is_over_and_published_is_dropped_whole_and_later_rows_go_one_by_on
     at(&scenario, "now()")?;
     // The first day is published, the second is not.
     let database = scenario.database()?;
-    ensure(partitions(&scenario)?.split(' ').count() == 3, || "not three".to_owned())?;
+    ensure(partitions(&scenario)?.split(' ').count() == 3, || {
+        "not three".to_owned()
+    })?;
     purge_all(&scenario)?.must(0, &["nothing"])?;
     let relay = scenario.streaming_relay()?;
     settle(&scenario)?;
@@ -51,12 +54,16 @@ fn a_day_that_is_over_and_published_is_dropped_whole_and_later_rows_go_one_by_on
     purge_all(&scenario)?.must(0, &["60 rows removed, not archived, 1 partition dropped"])?;
     // Somebody read the second: its rows went one by one, and it goes now that it is empty.
     database.run("COMMIT")?;
-    ensure(partitions(&scenario)? == "outbox_now outbox_second", || "another one was dropped".to_owned())?;
+    ensure(partitions(&scenario)? == "outbox_now outbox_second", || {
+        "another one was dropped".to_owned()
+    })?;
     settle(&scenario)?;
     writer.write(5)?;
     settle(&scenario)?;
     purge_all(&scenario)?.must(0, &["5 rows removed, not archived, 1 partition dropped"])?;
-    ensure(partitions(&scenario)? == "outbox_now", || "another one was dropped".to_owned())?;
+    ensure(partitions(&scenario)? == "outbox_now", || {
+        "another one was dropped".to_owned()
+    })?;
     ensure(told(&scenario)? == 65, || "the audit trail tells of others".to_owned())?;
     writer.write(5)?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
@@ -79,7 +86,9 @@ fn a_day_with_a_row_that_is_not_confirmed_is_not_dropped() -> Outcome {
     // The other day has no rows at all.
     purge_all(&scenario)?.must(0, &["10 rows removed, not archived, 1 partition dropped"])?;
     are_left(&scenario, 1)?;
-    ensure(partitions(&scenario)? == "outbox_first outbox_now", || "it was dropped".to_owned())?;
+    ensure(partitions(&scenario)? == "outbox_first outbox_now", || {
+        "it was dropped".to_owned()
+    })?;
     let relay = scenario.streaming_relay()?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }

@@ -140,9 +140,10 @@ fn no_row_counts_as_older_than_it_is_when_the_numbers_of_transactions_begin_agai
         let statement = "SELECT outbox_relay.is_before($1::text::xid, $2::text::bigint, $3::text::bigint)::text";
         let parameters = [u64::to_string(&xmin), u64::to_string(&horizon), u64::to_string(&next)];
         let found = database.text(statement, &[&parameters[0], &parameters[1], &parameters[2]])?;
-        ensure(found.as_deref() == Some(if is_before { "true" } else { "false" }), || {
-            format!("{xmin} before {horizon} of {next}: {found:?}")
-        })?;
+        ensure(
+            found.as_deref() == Some(if is_before { "true" } else { "false" }),
+            || format!("{xmin} before {horizon} of {next}: {found:?}"),
+        )?;
     }
     Ok(())
 }

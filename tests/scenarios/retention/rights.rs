@@ -10,7 +10,7 @@ const NOT_PERMITTED: &str = "42501";
 
 /// A statement, and the SQLSTATE of its refusal.
 const STATEMENTS: [(&str, Option<&str>); 21] = [
-    ("SELECT count(*) FROM public.outbox", None),
+    ("SELECT count(*) FROM public.outbox", Some(NOT_PERMITTED)),
     ("DELETE FROM public.outbox", Some(NOT_PERMITTED)),
     ("UPDATE public.outbox SET event_type = 'x'", Some(NOT_PERMITTED)),
     ("INSERT INTO public.outbox (aggregate_type) VALUES ('x')", Some(NOT_PERMITTED)),
@@ -59,6 +59,26 @@ fn the_janitors_role_can_remove_nothing_that_is_not_confirmed_by_any_statement()
         })?;
     }
     are_left(&scenario, 10)
+}
+
+/// What it archives it has to read.
+#[test]
+fn the_janitors_role_reads_events_only_where_they_are_archived() -> Outcome {
+    let scenario = Setup::new("reads")
+        .set("retention.archive_folder", "/archive")
+        .without_slot()
+        .start()?;
+    let (database, name) = (scenario.database()?, scenario.name());
+    database.run(&format!("SET ROLE {name}_janitor"))?;
+    for (statement, expected) in [
+        ("SELECT payload FROM public.outbox", None),
+        ("SELECT FROM public.outbox FOR UPDATE", Some(NOT_PERMITTED)),
+        ("DELETE FROM public.outbox", Some(NOT_PERMITTED)),
+    ] {
+        let refused = database.attempt(statement)?;
+        ensure(refused.as_deref() == expected, || format!("{statement}: {refused:?}"))?;
+    }
+    Ok(())
 }
 
 /// Unless it is told to be one by `retention.enabled` or `--user`.

@@ -87,9 +87,10 @@ fn a_table_that_somebody_writes_to_while_it_is_published_is_not_taken_for_an_emp
     scenario.migrate()?;
     let (database, name) = (scenario.database()?, scenario.name().to_owned());
     database.run(&format!("ALTER PUBLICATION {name} DROP TABLE public.outbox"))?;
-    scenario
-        .database()?
-        .rows("SELECT pg_create_logical_replication_slot($1::text::name, 'pgoutput')::text", &[&name])?;
+    scenario.database()?.rows(
+        "SELECT pg_create_logical_replication_slot($1::text::name, 'pgoutput')::text",
+        &[&name],
+    )?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.begin()?;
     writer.insert(5)?;

@@ -19,7 +19,7 @@ pub(super) enum Command {
         folder: PathBuf,
     },
     /// Publish archived rows once more, with the idempotency keys they always had
-    Republish(republish::Arguments),
+    Republish(Box<republish::Arguments>),
 }
 
 /// Only what publishes needs a configuration.

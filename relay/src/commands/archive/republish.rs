@@ -59,8 +59,8 @@ struct Wanted {
 impl Wanted {
     fn is(&self, line: &Line) -> bool {
         let at = line.occurred_at();
-        let is_in_time =
-            at.is_none_or(|at| self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until));
+        let is_in_time = at
+            .is_none_or(|at| self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at <= until));
         let is_named = self.id.is_empty() || self.id.contains(&line.id);
         let is_of_topic = line
             .topic()
@@ -142,7 +142,10 @@ fn count_in(
 }
 
 fn listed(topics: &BTreeMap<String, u64>) -> String {
-    let each: Vec<String> = topics.iter().map(|(topic, records)| format!("{records} to {topic}")).collect();
+    let each: Vec<String> = topics
+        .iter()
+        .map(|(topic, records)| format!("{records} to {topic}"))
+        .collect();
     each.join(", ")
 }
 
@@ -159,7 +162,12 @@ async fn publish(settings: &Settings, folder: &Folder, files: &[&Manifest], want
                 continue;
             }
             ids.insert(line.id.clone());
-            let damaged_now = |what| damaged(&[Damage { file: manifest.file.clone(), what }]);
+            let damaged_now = |what| {
+                damaged(&[Damage {
+                    file: manifest.file.clone(),
+                    what,
+                }])
+            };
             if let Some(record) = line.into_record(REPLAYED_BY).map_err(damaged_now)? {
                 publisher.publish(&record).await?;
             }
@@ -184,7 +192,10 @@ struct Trail<'s> {
 impl Trail<'_> {
     async fn note(&self, what: &str, result: &str) -> Result<(), Failure> {
         let append = "SELECT audit_seq, audit_head FROM outbox_relay.archive_republish($1, $2, $3, $4::text::jsonb)";
-        let row = self.operation.row(append, &[&what, &self.why, &result, &self.actor]).await?;
+        let row = self
+            .operation
+            .row(append, &[&what, &self.why, &result, &self.actor])
+            .await?;
         let (seq, head): (i64, String) = self.operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
         show_head(seq, &head);
         Ok(())
@@ -221,7 +232,13 @@ mod tests {
         assert!(!wanted(Some(5_001), &[], &[]).is(&row));
         assert!(!wanted(None, &["b"], &[]).is(&row));
         assert!(!wanted(None, &[], &["u"]).is(&row));
-        assert!(wanted(Some(5_001), &[], &[]).is(&line("a", Some("t"), None)), "nobody knows when it was");
-        assert!(!wanted(None, &["a"], &[]).is(&line("a", None, None)), "no record can be made of it");
+        assert!(
+            wanted(Some(5_001), &[], &[]).is(&line("a", Some("t"), None)),
+            "nobody knows when it was"
+        );
+        assert!(
+            !wanted(None, &["a"], &[]).is(&line("a", None, None)),
+            "no record can be made of it"
+        );
     }
 }

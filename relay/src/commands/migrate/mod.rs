@@ -64,7 +64,9 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
     let password = arguments.set_password.then(|| password::statement(relay)).transpose()?;
     let janitor = JanitorSession::login(settings);
     let is_own_login = settings.retention.login.is_some() && janitor.password.is_some();
-    let janitors_password = (arguments.set_password && is_own_login).then(|| password::statement(&janitor)).transpose()?;
+    let janitors_password = (arguments.set_password && is_own_login)
+        .then(|| password::statement(&janitor))
+        .transpose()?;
     if arguments.print {
         let statements: Vec<String> = password.into_iter().chain(janitors_password).collect();
         let statements = (!statements.is_empty()).then(|| statements.join(";\n"));

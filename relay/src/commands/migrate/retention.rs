@@ -43,8 +43,9 @@ fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<St
         &settings.roles.janitor,
     ]
     .map(|role| escape_literal(role));
+    let archives = settings.retention.archive.is_some();
     let mut statements = vec![
-        format!("SELECT outbox_relay.ensure_janitor({schema}, {table}, {janitor})"),
+        format!("SELECT outbox_relay.ensure_janitor({schema}, {table}, {janitor}, {archives})"),
         format!("SELECT outbox_relay.retention_know({slot}, {publication}, {schema}, {table})"),
     ];
     let Some(id) = outbox.columns.id.as_deref().map(escape_literal) else {
@@ -80,7 +81,10 @@ mod tests {
         assert!(said("retention.enabled = true").contains("ensure_janitor_login('outbox_janitor', 'outbox_relay')"));
         for enabled in [true, false] {
             let said = said(&format!("retention.enabled = {enabled}\nretention.user = 'sweeper'"));
-            assert!(said.contains("ensure_janitor_login('outbox_janitor', 'sweeper')"), "{said}");
+            assert!(
+                said.contains("ensure_janitor_login('outbox_janitor', 'sweeper')"),
+                "{said}"
+            );
             assert_eq!(said.matches(LOGIN).count(), 1, "{said}");
         }
     }

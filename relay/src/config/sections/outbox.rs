@@ -112,7 +112,10 @@ fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns
         let path = format!("outbox.{outbox}.{key}");
         if reader.text(&path).as_deref() == Some("true") {
             let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
-            reader.fault(&path, Fault::new(problem, "name the column with the id, or leave this off"));
+            reader.fault(
+                &path,
+                Fault::new(problem, "name the column with the id, or leave this off"),
+            );
         }
     }
 }

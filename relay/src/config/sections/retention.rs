@@ -72,13 +72,19 @@ fn login(reader: &mut Reader, relay: Option<&str>) -> Result<Option<JanitorLogin
     let password = reader.optional(PASSWORD, secret_file);
     if reader.is_given(PASSWORD) && !reader.is_given(USER) {
         let problem = format!("is given without {USER}: the relay's own login has postgres.password_file");
-        reader.fault(PASSWORD, Fault::new(problem, format!("set {USER} too, or remove this one")));
+        reader.fault(
+            PASSWORD,
+            Fault::new(problem, format!("set {USER} too, or remove this one")),
+        );
         return Err(Noted);
     }
     let (user, password) = (user?, password?);
     if user.is_some() && user.as_deref() == relay {
         let problem = "is the same role as postgres.user";
-        reader.fault(USER, Fault::new(problem, "remove it: without it the janitor uses the relay's login"));
+        reader.fault(
+            USER,
+            Fault::new(problem, "remove it: without it the janitor uses the relay's login"),
+        );
         return Err(Noted);
     }
     Ok(user.map(|user| JanitorLogin { user, password }))
@@ -97,7 +103,10 @@ mod tests {
     fn nothing_is_removed_unless_somebody_says_so() {
         let retention = retention("");
         assert!(!retention.enabled && retention.archive.is_none() && retention.login.is_none());
-        assert_eq!((retention.keep_days, retention.batch_rows, retention.pause_ms), (7, 1_000, 50));
+        assert_eq!(
+            (retention.keep_days, retention.batch_rows, retention.pause_ms),
+            (7, 1_000, 50)
+        );
         assert_eq!(
             (retention.audit_operation_days, retention.audit_administration_days),
             (365, 1_095)
@@ -129,7 +138,11 @@ mod tests {
 
     #[test]
     fn a_login_of_the_janitors_is_not_the_relays_and_a_password_belongs_to_one() {
-        assert!(retention("retention.user = 'janitor'").login.is_some_and(|login| login.user == "janitor"));
+        assert!(
+            retention("retention.user = 'janitor'")
+                .login
+                .is_some_and(|login| login.user == "janitor")
+        );
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "x").expect("written");
         let password = format!("retention.password_file = '{}'", file.path().display());
