@@ -100,6 +100,9 @@ impl Janitor {
         } else {
             RetentionState::Failing
         });
+        if !is_standby {
+            self.metrics.retention_failures.inc();
+        }
         let text = error.to_string();
         if self.said.as_ref() == Some(&text) {
             return;

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub retention_rows_archived: IntCounter,
     /// Resolved dead letters removed.
     pub retention_letters_removed: IntCounter,
+    /// Rounds of the janitor that ended with an error.
+    pub retention_failures: IntCounter,
     retention_round: Gauge,
     /// Delivery states written.
     pub delivery_states_written: IntCounter,
@@ -258,6 +260,10 @@ impl Default for Metrics {
             ),
             retention_letters_removed: make
                 .counter("retention_letters_removed_total", "Resolved dead letters removed."),
+            retention_failures: make.counter(
+                "retention_failures_total",
+                "Rounds of the janitor that ended with an error; the log says which.",
+            ),
             retention_round: make.gauge(
                 "retention_last_round_timestamp_seconds",
                 "When the janitor last came to the end of a round; 0 before the first.",

@@ -93,6 +93,7 @@ fn a_janitor_that_may_not_work_says_so_once_and_holds_up_no_event() -> Outcome {
     relay.wait_for_figure("retention_state{state=\"failing\"}", |is| is > 0.0)?;
     writer.write(50)?;
     settle(&scenario)?;
+    relay.wait_for_figure("retention_failures_total", |failures| failures >= 3.0)?;
     relay.wait_for_log("permission denied to set role")?;
     let said = relay.log().matches("nothing is removed").count();
     ensure(said == 1, || format!("said {said} times"))?;
