@@ -1,11 +1,13 @@
 //! outbox-relay: moves outbox rows from a PostgreSQL logical replication slot into Kafka without losing one.
 
 pub mod admin;
+mod archive;
 pub mod backoff;
 pub mod clock;
 pub mod commands;
 pub mod config;
 mod dead_letter;
+pub mod delivery_state;
 pub mod fault;
 mod hex;
 mod kafka;
@@ -13,6 +15,7 @@ mod line;
 pub mod pipeline;
 pub mod postgres;
 pub mod replay;
+mod retention;
 #[cfg(test)]
 mod simulation;
 pub mod telemetry;

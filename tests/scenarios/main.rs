@@ -34,6 +34,7 @@ mod producers;
 mod records;
 mod recovery;
 mod relay_stops;
+mod retention;
 mod secrets;
 mod server_identity;
 mod size;

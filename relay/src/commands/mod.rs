@@ -1,6 +1,7 @@
 //! The command line: one module a command.
 
 mod actor;
+mod archive;
 mod audit;
 mod config;
 mod dead_letters;
@@ -14,6 +15,7 @@ mod moment;
 mod operation;
 mod output;
 mod pause;
+mod purge;
 mod reason;
 mod recover;
 mod refusal;
@@ -110,6 +112,11 @@ enum Command {
     Resume(pause::ResumeArguments),
     /// Set one event aside when the relay comes to it
     Skip(skip::Arguments),
+    /// Remove outbox rows that are published and old enough, once
+    Purge(purge::Arguments),
+    /// Verify archived rows, or publish them once more
+    #[command(subcommand)]
+    Archive(archive::Command),
     /// Prove, export or expire the trail of who did what
     Audit(audit::Arguments),
     /// Ask a running relay whether it is live; for containers without curl
@@ -146,6 +153,8 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
         Command::Resume(arguments) => block_on(pause::resume(&of_database()?, &arguments)),
         Command::Skip(arguments) => block_on(skip::skip(&of_database()?, &arguments)),
         Command::Audit(arguments) => block_on(audit::audit(&of_database()?, &arguments)),
+        Command::Purge(arguments) => purge::purge(of_database()?, &arguments),
+        Command::Archive(command) => archive::archive(&command, || load(&sources).map_err(refused)),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

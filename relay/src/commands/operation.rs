@@ -82,6 +82,11 @@ impl<'s> Operation<'s> {
         self.control.client()
     }
 
+    /// The connection itself, once it is known that program and database fit.
+    pub(super) fn into_control(self) -> Control {
+        self.control
+    }
+
     pub(super) const fn slot(&self) -> &String {
         &self.settings.postgres.slot
     }

@@ -113,13 +113,13 @@ refusals! {
     RecoveryInterrupted = "recovery_interrupted", 130, "`recover`":
         "interrupted; what was published by then is in Kafka",
         "run it again: it goes on";
-    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`":
+    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`":
         "a newer outbox-relay migrated the database to a version that this program does not know",
         "use the program that migrated it, or a newer one";
-    RoleNotPermitted = "role_not_permitted", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`":
+    RoleNotPermitted = "role_not_permitted", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`":
         "the role that is logged in as has no right to it",
         "`--user ROLE --password-file FILE`, as a member of `roles.operator`, `roles.auditor` or `roles.janitor`";
-    ReasonMissing = "reason_missing", 64, "`dead-letters redrive`, `dead-letters discard`, `pause`, `resume`, `skip`":
+    ReasonMissing = "reason_missing", 64, "`dead-letters redrive`, `dead-letters discard`, `pause`, `resume`, `skip`, `purge --vouch`, `archive republish`":
         "no reason is given, or an empty one",
         "say why with `--reason TEXT`; it goes to the audit trail";
     NothingSelected = "nothing_selected", 64, "`dead-letters redrive`, `dead-letters discard`":
@@ -155,6 +155,27 @@ refusals! {
     AuditTrailBroken = "audit_trail_broken", 1, "`audit verify`":
         "a row of the audit trail was changed, removed or put in",
         "compare it with an export or a backup; only an owner of the table or a superuser can have changed it";
+    RetentionUnproven = "retention_unproven", 1, "`purge`":
+        "a table held rows before the slot was made, or before the table was published: nobody knows whether they were published",
+        "look for them in Kafka; then `outbox-relay purge --vouch --reason TEXT`";
+    RelayLags = "relay_lags", 75, "`purge`":
+        "the slot has more WAL to confirm than `retention.lag_bytes_max`: the relay goes first",
+        "run it again later; what was removed until then stays removed";
+    JanitorBusy = "janitor_busy", 75, "`purge`":
+        "another `purge`, or the janitor of a running relay, removes rows for this slot",
+        "nothing: it does the same; or run it again later";
+    ArchiveNotWritten = "archive_not_written", 1, "`purge`":
+        "rows could not be archived, and were not removed",
+        "the message says why; mend the folder or the program, and run it again";
+    ArchiveUnreadable = "archive_unreadable", 1, "`archive verify`, `archive republish`":
+        "the folder cannot be read, or has no archive in it",
+        "name the folder that `retention.archive_folder` names";
+    ArchiveDamaged = "archive_damaged", 1, "`archive verify`, `archive republish`":
+        "files are not as their manifests say; every one is listed, and nothing was published",
+        "restore them from a backup, or move them away together with their manifests";
+    RepublishNotMeant = "republish_not_meant", 1, "`archive republish`":
+        "without `--yes` the command only says what it would publish",
+        "the same once more with `--yes`, if that is meant";
 }
 
 impl Refusal {

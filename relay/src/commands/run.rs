@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::kafka::Delivery;
 use crate::line::{Line, Outcome, Purpose};
 use crate::postgres::place;
+use crate::retention::Janitor;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
 
 pub(super) fn run(settings: Settings, purpose: Purpose) -> Result<(), Failure> {
@@ -51,6 +52,8 @@ pub(super) fn run(settings: Settings, purpose: Purpose) -> Result<(), Failure> {
     announce(&settings, bound);
 
     let settings = Arc::new(settings);
+    Janitor::start(&settings, &metrics)
+        .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     let outcome = block_on(async move {
         let shutdown = watch_signals().map_err(|error| Failure::new(Refusal::SystemRefused, error, "try again"))?;
         let line = Line::new(settings, metrics, health, heartbeat, shutdown, delivery);

@@ -79,6 +79,48 @@ pub struct Metrics {
     slot_safe_wal_size: Gauge,
     slot_active: Gauge,
     log_lines_dropped: IntCounter,
+    retention_state: GaugeVec,
+    /// Outbox rows removed.
+    pub retention_rows_removed: IntCounter,
+    /// Outbox rows archived before.
+    pub retention_rows_archived: IntCounter,
+    /// Resolved dead letters removed.
+    pub retention_letters_removed: IntCounter,
+    /// Rounds of the janitor that ended with an error.
+    pub retention_failures: IntCounter,
+    retention_round: Gauge,
+    /// Delivery states written.
+    pub delivery_states_written: IntCounter,
+    /// Delivery states that wait to be written.
+    pub delivery_states_waiting: IntGauge,
+}
+
+/// What the janitor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionState {
+    /// There is nothing to do now.
+    Waiting,
+    /// It removes.
+    Removing,
+    /// The relay is behind, and goes first.
+    Lagging,
+    /// Another relay's janitor works.
+    Standby,
+    /// Of some rows nobody knows whether they were published.
+    Unproven,
+    /// Something is wrong; the log says what.
+    Failing,
+}
+
+impl RetentionState {
+    const ALL: [(&'static str, Self); 6] = [
+        ("waiting", Self::Waiting),
+        ("removing", Self::Removing),
+        ("lagging", Self::Lagging),
+        ("standby", Self::Standby),
+        ("unproven", Self::Unproven),
+        ("failing", Self::Failing),
+    ];
 }
 
 /// An LSN as a metric.
@@ -240,6 +282,35 @@ impl Default for Metrics {
                 "log_lines_dropped_total",
                 "Log lines that were not written because nobody took them.",
             ),
+            retention_state: make.gauges(
+                "retention_state",
+                "1 for what the janitor does, 0 for the others; none without one.",
+                &["state"],
+            ),
+            retention_rows_removed: make.counter(
+                "retention_rows_removed_total",
+                "Published outbox rows removed, by the janitor of this relay.",
+            ),
+            retention_rows_archived: make.counter(
+                "retention_rows_archived_total",
+                "Outbox rows archived before their removal.",
+            ),
+            retention_letters_removed: make
+                .counter("retention_letters_removed_total", "Resolved dead letters removed."),
+            retention_failures: make.counter(
+                "retention_failures_total",
+                "Rounds of the janitor that ended with an error; the log says which.",
+            ),
+            retention_round: make.gauge(
+                "retention_last_round_timestamp_seconds",
+                "When the janitor last came to the end of a round; 0 before the first.",
+            ),
+            delivery_states_written: make.counter(
+                "delivery_states_written_total",
+                "Delivery states written, of outboxes with delivery_state.",
+            ),
+            delivery_states_waiting: make
+                .int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
             registry: make.0,
         };
         metrics.forget_slot();
@@ -316,6 +387,17 @@ impl Metrics {
     /// This relay does not stream from the slot any more; whether another does is seen at the next look.
     pub fn show_slot_left(&self) {
         self.slot_active.set(0.0);
+    }
+
+    /// Shows what the janitor does.
+    pub fn show_retention(&self, state: RetentionState) {
+        for (name, known) in RetentionState::ALL {
+            let is = f64::from(u8::from(known == state));
+            self.retention_state.with_label_values(&[name]).set(is);
+        }
+        if matches!(state, RetentionState::Waiting | RetentionState::Unproven) {
+            self.retention_round.set(unix_seconds(crate::clock::now()));
+        }
     }
 
     /// The exposition text, with the state of this moment.

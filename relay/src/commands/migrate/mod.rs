@@ -5,6 +5,7 @@
 
 mod apply;
 mod password;
+mod retention;
 mod script;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use super::audit::note::{Deed, note};
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
+use crate::retention::JanitorSession;
 
 mod embedded {
     refinery::embed_migrations!("../migrations");
@@ -66,8 +68,15 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
     let relay = &settings.postgres;
     // Before anything is changed: a password that cannot be read is no reason to stop half way.
     let password = arguments.set_password.then(|| password::statement(relay)).transpose()?;
+    let janitor = JanitorSession::login(settings);
+    let is_own_login = settings.retention.login.is_some() && janitor.password.is_some();
+    let janitors_password = (arguments.set_password && is_own_login)
+        .then(|| password::statement(&janitor))
+        .transpose()?;
     if arguments.print {
-        print!("{}", script::script(settings, password.as_deref()));
+        let statements: Vec<String> = password.into_iter().chain(janitors_password).collect();
+        let statements = (!statements.is_empty()).then(|| statements.join(";\n"));
+        print!("{}", script::script(settings, statements.as_deref()));
         return Ok(());
     }
     let (login, owner) = Login::over(relay, arguments.user.as_deref(), arguments.password_file.clone());
@@ -88,6 +97,9 @@ pub(super) fn migrate(settings: &Settings, arguments: &Arguments) -> Result<(), 
             Some(statement) => password::set(&client, &relay.user, &statement).await?,
             None if owner.user == relay.user => {}
             None => eprintln!("{}", password::advice(&client, &relay.user).await),
+        }
+        if let Some(statement) = janitors_password {
+            password::set(&client, &janitor.user, &statement).await?;
         }
         eprintln!(
             "next: GRANT {} TO your application's login; then outbox-relay slot create",
@@ -125,5 +137,6 @@ fn statements(settings: &Settings) -> Vec<String> {
             "SELECT outbox_relay.ensure_publication({publication}, {schema}, {table})"
         ));
     }
+    statements.extend(retention::statements(settings));
     statements
 }

@@ -5,6 +5,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::{
     Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
 };
+use crate::retention::slot_begins;
 
 /// Creating a slot waits for every transaction that is running.
 pub(in crate::commands) const WAIT_MS: u64 = 120_000;
@@ -78,6 +79,8 @@ impl Slot<'_> {
         match replication.create_slot(self.name(), failover, wait_ms).await {
             Ok(point) => {
                 self.forget_the_last_relay().await?;
+                let begun = slot_begins(self.control.client(), self.name(), &self.settings.postgres.publication).await;
+                begun.map_err(|error| self.failed(&error))?;
                 println!(
                     "slot {} starts at {point}: events committed from now on will be published",
                     self.name()

@@ -4,6 +4,7 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::{Failure, Refusal, Slot};
 use crate::postgres::{SlotState, slot_figures};
+use crate::retention::slot_ends;
 use crate::telemetry::SlotFigures;
 
 const OBJECT_IN_USE: &str = "55006";
@@ -85,6 +86,7 @@ impl Slot<'_> {
                 _ => fault.into(),
             }
         })?;
+        slot_ends(client, name).await.map_err(|error| self.failed(&error))?;
         self.forget_the_last_relay().await
     }
 }

@@ -44,6 +44,10 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
     ("admin", "Probes and metrics."),
     ("log", "What the relay says, on standard error."),
     (
+        "retention",
+        "Outbox rows that are published and old enough are removed: docs/RETENTION.md.",
+    ),
+    (
         "roles",
         "Roles that `migrate` makes. They belong to the whole server, so every installation can name its own.",
     ),

@@ -5,6 +5,7 @@ mod kafka_login;
 mod outbox;
 mod postgres;
 mod process;
+mod retention;
 mod retry;
 mod tls;
 
@@ -36,6 +37,7 @@ fn with_kafka(reader: &mut Reader, kafka: fn(&mut Reader) -> Result<KafkaSetting
     let dead_letters = process::dead_letters(reader);
     let admin = process::admin(reader);
     let log = process::log(reader);
+    let retention = retention::read(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
     let roles = process::roles(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
     Ok(Settings {
         postgres: postgres?,
@@ -46,6 +48,7 @@ fn with_kafka(reader: &mut Reader, kafka: fn(&mut Reader) -> Result<KafkaSetting
         dead_letters: dead_letters?,
         admin: admin?,
         log: log?,
+        retention: retention?,
         roles: roles?,
     })
 }

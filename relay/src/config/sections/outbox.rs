@@ -8,7 +8,7 @@ use outbox_decoder::outbox::{METADATA_HEADERS_MAX, OWN_HEADERS};
 
 use crate::config::errors::Fault;
 use crate::config::key::Key;
-use crate::config::parse::{choice, column, identifier, list, required_column, topic};
+use crate::config::parse::{choice, column, identifier, list, required_column, switch, topic};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{OutboxSettings, RetrySettings};
 use crate::pipeline::DefectPolicy;
@@ -87,6 +87,8 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
     let on_defect = on_defect(reader, name);
+    let application_may_delete = reader.read(&format!("outbox.{name}.application_may_delete"), switch);
+    rows_can_be_named(reader, name, columns.as_ref().ok());
     preset?;
     let usual = *retry.ok_or(Noted)?;
     let retry = retry::of_outbox(reader, name, usual);
@@ -98,6 +100,9 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         topic: topic?,
         metadata_headers: metadata_headers?,
         on_defect: on_defect?,
+        application_may_delete: application_may_delete?,
+        // No key says so yet: the line does not tell what becomes of events.
+        delivery_state: false,
         retry: retry?,
         retry_rules: retry_rules?,
     })
@@ -111,6 +116,21 @@ fn on_defect(reader: &mut Reader, name: &str) -> Result<DefectPolicy, Noted> {
         ("set_aside", _) => DefectPolicy::SetAsideAndPark,
         _ => DefectPolicy::Halt,
     })
+}
+
+/// It goes by the row's id.
+fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns>) {
+    if columns.is_none_or(|columns| columns.id.is_some()) {
+        return;
+    }
+    let path = format!("outbox.{outbox}.application_may_delete");
+    if reader.text(&path).as_deref() == Some("true") {
+        let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
+        reader.fault(
+            &path,
+            Fault::new(problem, "name the column with the id, or leave this off"),
+        );
+    }
 }
 
 /// More than the decoder takes would be left out, and a name of the record's own would be there twice.
@@ -328,6 +348,16 @@ mod tests {
                 .and(&format!("outbox.a.metadata_headers = {headers}"))
                 .errors();
             assert!(errors.to_string().contains(wrong), "{errors}");
+        }
+    }
+
+    #[test]
+    fn what_goes_by_a_rows_id_needs_one() {
+        for key in ["application_may_delete"] {
+            let with = format!("outbox.a.{key} = true");
+            outboxes(&with);
+            let errors = Trial::minimal().and(&with).and("outbox.a.columns.id = ''").errors();
+            assert!(errors.to_string().contains("needs the rows' ids"), "{errors}");
         }
     }
 
