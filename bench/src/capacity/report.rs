@@ -121,7 +121,10 @@ fn write_needs(text: &mut String, sizing: &Sizing) {
 
 fn write_tasks(text: &mut String, sizing: &Sizing) {
     text.push_str("\n| task | CPU at peak | memory | |\n| --- | --: | --: | --- |\n");
-    for task in &sizing.tasks {
+    // Those above the first that is too big are too big as well.
+    let too_big = sizing.tasks.iter().position(|task| task.verdict == Verdict::TooBig);
+    let shown = too_big.map_or(sizing.tasks.len(), |first| first + 1);
+    for task in &sizing.tasks[..shown] {
         let verdict = match task.verdict {
             Verdict::TooSmall => "too small",
             Verdict::Fits => "fits",
@@ -157,6 +160,8 @@ pub(super) fn bytes(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sizing::size;
+    use super::super::sizing::tests::{MEASURED, TEN_MILLION};
     use super::*;
 
     #[test]
@@ -165,6 +170,14 @@ mod tests {
         assert_eq!(bytes(7.5e9), "7.5 GB");
         assert_eq!(bytes(1.26e11), "126.0 GB");
         assert_eq!(bytes(2e15), "2.0 PB");
+    }
+
+    #[test]
+    fn of_tasks_that_are_too_big_only_the_smallest_is_shown() {
+        let mut text = String::new();
+        write_tasks(&mut text, &size(&TEN_MILLION, &MEASURED));
+        assert_eq!(text.matches("too big").count(), 1, "{text}");
+        assert!(text.contains("| 256 CPU units, 512 MiB |"), "{text}");
     }
 
     #[test]
