@@ -98,14 +98,14 @@ bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 	@sh deploy/local/setup.sh
 	$(BENCH) smoke $(ARGS)
 
-bench: ## the short benchmark, about ten minutes once it is built; its numbers last
+bench: ## the short benchmark, six to ten minutes once it is built; its numbers last
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
 	$(BENCH) goals
 
-bench-full: ## all of it, Debezium Server (780 MB to download) and the peak TPS and the matrix of drains included: hours
+bench-full: ## all of it, Debezium Server (780 MB to download) the peak TPS and the matrix of drains included: about forty minutes
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls --repetitions 5

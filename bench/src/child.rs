@@ -60,6 +60,11 @@ impl Child {
         if let Some(status) = self.ended()? {
             return Err(self.ended_with(status));
         }
+        self.expect_in_time(what, limit)
+    }
+
+    /// An error when it should be done since `limit`.
+    pub(crate) fn expect_in_time(&self, what: &'static str, limit: Duration) -> Result<(), Failure> {
         if self.spawned_at.elapsed() > limit {
             return Err(self.late(what, limit));
         }

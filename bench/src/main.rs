@@ -56,9 +56,9 @@ struct CommandLine {
 enum Command {
     /// Minutes: a backlog against `pg_recvlogical`, one large transaction, and the time to the first record
     Smoke(smoke::Options),
-    /// Minutes a case, an hour with --matrix: a backlog of stated rows against the limits above and below it
+    /// A minute a case, a quarter of an hour with --matrix: a backlog of stated rows against the limits above and below it
     Drain(matrix::Options),
-    /// Half an hour: the same work through Debezium Server, and through any other relay, in turn
+    /// Ten minutes, after the download: the same work through Debezium Server, and through any other relay, in turn
     Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),

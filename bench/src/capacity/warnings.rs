@@ -91,7 +91,8 @@ fn low_rate(inputs: &Inputs, sizing: &Sizing) -> Option<String> {
     (sizing.peak_tps < FULL_BATCHES_TPS && is_measured(&inputs.relay_cpu_us_per_event)).then(|| {
         format!(
             "the CPU time of an event was measured in full batches; at {:.0} events/s a wake-up carries few events, and \
-             each costs several times as much: measure at that rate and give --relay-cpu-us-per-event",
+             each costs many times as much: measure it with `steady --rate`, and give 10,000 × its relay_cpu_percent / rate \
+             as --relay-cpu-us-per-event",
             sizing.peak_tps
         )
     })

@@ -137,3 +137,46 @@ pub(super) fn table(turns: &[Turn]) -> String {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::steady::Latency;
+
+    fn steady(p50_ms: f64, p99_ms: f64) -> Steady {
+        Steady::example(1_000, Latency::example(p50_ms, p99_ms))
+    }
+
+    #[test]
+    fn ratios_are_made_pair_by_pair_before_the_median() {
+        let pairs = [
+            ((1.0, 10.0), (4.0, 20.0)),
+            ((2.0, 10.0), (4.0, 40.0)),
+            ((6.0, 10.0), (8.0, 10.0)),
+        ];
+        let turns = pairs.map(|(relay, peer)| Turn {
+            relay: steady(relay.0, relay.1),
+            peers: vec![steady(peer.0, peer.1)],
+        });
+        let lines = Numbers::of(&turns, 0).expect("a peer").lines("other");
+        for line in [
+            "other_relay_insert_to_consumer_p50_ms=2.00",
+            "other_insert_to_consumer_p50_ms=4.00",
+            "other_insert_to_consumer_p50_ratio=0.500",
+            "other_insert_to_consumer_p99_ratio=0.500",
+            "other_live_cpu_percent=40.0",
+        ] {
+            assert!(lines.lines().any(|found| found == line), "{line} is not in\n{lines}");
+        }
+    }
+
+    #[test]
+    fn without_a_live_load_or_a_peer_there_are_no_numbers() {
+        assert!(Numbers::of(&[], 0).is_none());
+        let turn = Turn {
+            relay: steady(1.0, 2.0),
+            peers: Vec::new(),
+        };
+        assert!(Numbers::of(&[turn], 0).is_none());
+    }
+}

@@ -146,7 +146,7 @@ impl Report {
 impl DrainNumbers {
     fn lines(&self, label: &str) -> String {
         format!(
-            "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.2}\n\
+            "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.3}\n\
              {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.3}\n\
              {label}_rss_mib={:.1}\n{label}_rss_ratio={:.3}\n\
              {label}_start_ms={:.0}\n{label}_relay_start_ms={:.0}\n",

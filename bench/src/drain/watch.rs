@@ -85,6 +85,7 @@ impl<'i> Watch<'i> {
                 Some(status) => return Err(child.ended_with(status)),
                 None => self.look(child.pid()),
             }
+            child.expect_in_time("read its backlog", LIMIT)?;
             interrupt.pass(LOOK_AGAIN)?;
         }
     }

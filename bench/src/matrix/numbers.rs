@@ -20,6 +20,8 @@ pub(super) struct Numbers {
     pub(super) row_bytes: f64,
     /// Events a second against `pg_recvlogical`, against the lazy reader and against the producer alone.
     pub(super) ratio: f64,
+    /// Of the first of them, the lowest and the highest of all turns.
+    pub(super) ratios: (f64, f64),
     pub(super) reader_ratio: f64,
     pub(super) producer_ratio: f64,
     /// Through another door against itself over TCP in plain text.
@@ -42,6 +44,7 @@ impl Numbers {
             mb_per_s: mb_per_s(events_per_s, row_bytes),
             row_bytes,
             ratio: against(|turn| &turn.recvlogical),
+            ratios: spread(turns.iter().map(|turn| ratio(&turn.relay, &turn.recvlogical))),
             reader_ratio: against(|turn| &turn.lazy_reader),
             producer_ratio: against(|turn| &turn.producer_alone),
             tcp_ratio: tcp_ratio(turns),
@@ -85,6 +88,12 @@ pub(super) fn mb_per_s(rows_per_s: f64, row_bytes: f64) -> f64 {
 
 fn ratio(one: &Drain, other: &Drain) -> f64 {
     one.rows_per_s() / other.rows_per_s()
+}
+
+fn spread(ratios: impl Iterator<Item = f64>) -> (f64, f64) {
+    ratios.fold((f64::INFINITY, 0.0), |(lowest, highest), ratio| {
+        (f64::min(lowest, ratio), f64::max(highest, ratio))
+    })
 }
 
 fn tcp_ratio(turns: &[Turn]) -> Option<f64> {
@@ -149,6 +158,7 @@ mod tests {
         let turns = [turn(1.0, 3.0, None), turn(2.0, 2.0, None), turn(10.0, 20.0, None)];
         let numbers = Numbers::of(&turns);
         assert!(is(numbers.ratio, 2.0), "{numbers:?}");
+        assert!(is(numbers.ratios.0, 1.0) && is(numbers.ratios.1, 3.0), "{numbers:?}");
         assert!(is(numbers.reader_ratio, 0.5), "{numbers:?}");
         assert_eq!(numbers.tcp_ratio, None);
     }

@@ -16,6 +16,10 @@ const HEAD: &str = "| | rows/s | MB/s | s | CPU s: client | walsender | broker |
      peak MiB: client | walsender | broker | load |\n\
      | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n";
 
+const SUMMARY_HEAD: &str = "| case | rows/s | MB/s | × pg_recvlogical | lowest to highest | × lazy reader | × producer alone | \
+     CPU µs a row: relay | walsender | broker | peak MiB: relay |\n\
+     | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n";
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
@@ -41,12 +45,17 @@ impl Report {
         }
     }
 
-    /// A Markdown table for each case.
+    /// A Markdown table for each case, and one of all.
     pub(super) fn tables(&self) -> String {
         let mut text = String::new();
         for measured in &self.cases {
             text.push_str(&self.table(measured));
         }
+        text.push_str(SUMMARY_HEAD);
+        for Measured { planned, turns } in &self.cases {
+            text.push_str(&summary(&planned.case.title(), &Numbers::of(turns)));
+        }
+        text.push('\n');
         for LeftOut { case, why } in &self.left_out {
             let _ = writeln!(text, "Not measured: {case}: {why}");
         }
@@ -100,6 +109,23 @@ impl Report {
     pub(super) fn numbers(&self) -> String {
         numbers::all(&self.cases)
     }
+}
+
+/// A case in one line.
+fn summary(title: &str, numbers: &Numbers) -> String {
+    let (lowest, highest) = numbers.ratios;
+    format!(
+        "| {title} | {:.0} | {:.1} | {:.2} | {lowest:.2} to {highest:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} |\n",
+        numbers.events_per_s,
+        numbers.mb_per_s,
+        numbers.ratio,
+        numbers.reader_ratio,
+        numbers.producer_ratio,
+        numbers.cpu_us_per_event,
+        numbers.walsender_cpu_us_per_event,
+        numbers.broker_cpu_us_per_event,
+        numbers.rss_mib,
+    )
 }
 
 fn line(name: &str, drain: &Drain, row_bytes: f64) -> String {

@@ -56,7 +56,9 @@ pub(super) fn duration(ms: f64) -> String {
 pub(super) fn ratio(ratio: f64, of: &str) -> String {
     match ratio {
         10.0.. => format!("{:.0}× the {of}", ratio.floor()),
-        0.995.. => format!("{ratio:.1}× the {of}"),
+        2.0.. => format!("{ratio:.1}× the {of}"),
+        // One digit would make 1.36 what was asked for, 1.4.
+        0.995.. => format!("{ratio:.2}× the {of}"),
         ..0.1 if ratio > 0.0 => format!("1/{:.0} of the {of}", (1.0 / ratio).floor()),
         _ => format!("{:.0} % of the {of}", 100.0 * ratio),
     }
@@ -91,10 +93,11 @@ mod tests {
     #[test]
     fn a_ratio_reads_as_it_is_said() {
         assert_eq!(ratio(5.23, "events"), "5.2× the events");
+        assert_eq!(ratio(1.36, "speed"), "1.36× the speed");
         assert_eq!(ratio(12.9, "events"), "12× the events");
         assert_eq!(ratio(0.067, "CPU"), "1/14 of the CPU");
         assert_eq!(ratio(0.35, "memory"), "35 % of the memory");
-        assert_eq!(ratio(1.0, "memory"), "1.0× the memory");
+        assert_eq!(ratio(1.0, "memory"), "1.00× the memory");
         assert_eq!(ratio(0.0, "memory"), "0 % of the memory");
     }
 }

@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::median::median;
 use crate::results::Circumstances;
 
+/// Goals are held against what is printed: with two digits 1.395 would be 1.4.
+const RATIO_DIGITS: usize = 3;
+
 /// The same backlog drained by both, one after the other.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Pair {
@@ -121,13 +124,14 @@ impl Report {
     /// One `name=value` a line.
     pub(super) fn numbers(&self) -> String {
         let numbers = self.numbers;
-        let if_measured =
-            |name: &str, value: Option<f64>| value.map_or(String::new(), |value| format!("{name}={value:.2}\n"));
-        let tls = if_measured("tls_ratio", numbers.tls_ratio);
-        let single = if_measured("single_drain_events_per_s", numbers.single_drain_events_per_s);
-        let single_ratio = if_measured("single_drain_ratio", numbers.single_drain_ratio);
+        let if_measured = |name: &str, value: Option<f64>, digits: usize| {
+            value.map_or(String::new(), |value| format!("{name}={value:.digits$}\n"))
+        };
+        let tls = if_measured("tls_ratio", numbers.tls_ratio, RATIO_DIGITS);
+        let single = if_measured("single_drain_events_per_s", numbers.single_drain_events_per_s, 0);
+        let single_ratio = if_measured("single_drain_ratio", numbers.single_drain_ratio, RATIO_DIGITS);
         format!(
-            "drain_events_per_s={:.0}\nrecvlogical_events_per_s={:.0}\ndrain_ratio={:.2}\n\
+            "drain_events_per_s={:.0}\nrecvlogical_events_per_s={:.0}\ndrain_ratio={:.digits$}\n\
              drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n{single}{single_ratio}{tls}",
             numbers.drain_events_per_s,
             numbers.recvlogical_events_per_s,
@@ -135,6 +139,7 @@ impl Report {
             numbers.drain_cpu_us_per_event,
             numbers.rss_mib,
             numbers.start_ms,
+            digits = RATIO_DIGITS,
         )
     }
 }
@@ -165,4 +170,86 @@ fn tls_ratio(pairs: &[Pair]) -> Option<f64> {
     let ratio = |pair: &Pair| Some(pair.relay_over_tls.as_ref()?.rows_per_s() / pair.relay.rows_per_s());
     let ratios: Vec<f64> = pairs.iter().filter_map(ratio).collect();
     (!ratios.is_empty()).then(|| median(ratios))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drain::Cost;
+
+    fn drain(drain_s: f64, peak_rss_mib: f64) -> Drain {
+        let client = Cost {
+            cpu_us_per_row: 2.0 * drain_s,
+            peak_rss_mib,
+        };
+        Drain {
+            rows: 100_000,
+            attach_s: 0.1,
+            first_record_s: None,
+            drain_s,
+            start_cpu_s: 0.0,
+            client,
+            walsender: Cost::default(),
+            broker: Cost::default(),
+            load: 0.0,
+        }
+    }
+
+    fn pair(recvlogical_s: f64, relay_s: f64, over_tls_s: Option<f64>) -> Pair {
+        Pair {
+            recvlogical: drain(recvlogical_s, 500.0),
+            relay: drain(relay_s, 30.0),
+            relay_over_tls: over_tls_s.map(|drain_s| drain(drain_s, 50.0)),
+        }
+    }
+
+    fn report(pairs: Vec<Pair>, singles: Vec<Pair>) -> Report {
+        let backlog = Backlogged {
+            pairs,
+            wal_bytes_per_event: 700.0,
+        };
+        let circumstances = Circumstances::now(&[], 0.0);
+        Report::new(
+            circumstances,
+            backlog,
+            singles,
+            drain(9.0, 40.0),
+            vec![60.0, 80.0, 70.0],
+        )
+    }
+
+    fn has(numbers: &str, line: &str) -> bool {
+        numbers.lines().any(|found| found == line)
+    }
+
+    #[test]
+    fn ratios_are_made_pair_by_pair_before_the_median() {
+        let pairs = vec![
+            pair(3.0, 1.0, Some(2.0)),
+            pair(2.0, 2.0, Some(2.5)),
+            pair(4.0, 2.0, Some(8.0)),
+        ];
+        let numbers = report(pairs, vec![pair(5.0, 2.0, None)]).numbers();
+        for line in [
+            "drain_ratio=2.000",
+            "tls_ratio=0.500",
+            "single_drain_ratio=2.500",
+            "start_ms=70",
+        ] {
+            assert!(has(&numbers, line), "{line} is not in\n{numbers}");
+        }
+    }
+
+    #[test]
+    fn the_peak_is_the_highest_of_plain_drains_and_of_the_large_transaction() {
+        let numbers = report(vec![pair(1.0, 1.0, Some(1.0))], Vec::new()).numbers();
+        assert!(has(&numbers, "rss_mib=40.0"), "{numbers}");
+        assert!(!numbers.contains("single_drain"), "{numbers}");
+    }
+
+    #[test]
+    fn a_ratio_just_below_its_goal_is_not_rounded_up_to_it() {
+        let numbers = report(vec![pair(1.395, 1.0, None)], Vec::new()).numbers();
+        assert!(has(&numbers, "drain_ratio=1.395"), "{numbers}");
+    }
 }

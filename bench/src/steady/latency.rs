@@ -21,6 +21,15 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
+    #[cfg(test)]
+    pub(crate) fn example(p50_ms: f64, p99_ms: f64) -> Latency {
+        Latency {
+            p50_ms,
+            p99_ms,
+            ..Latency::default()
+        }
+    }
+
     /// Asks for each quantile; the maximum is that of 1.
     pub(super) fn of(milliseconds_at: impl Fn(f64) -> f64) -> Latency {
         Latency {

@@ -218,6 +218,41 @@ fn usage(pid: u32) -> Usage {
     Usage::of(pid).unwrap_or_default()
 }
 
+#[cfg(test)]
+impl Steady {
+    /// A punctual writer and one latency for all, at a rate.
+    pub(crate) fn example(rate_events_per_s: u32, latency: Latency) -> Steady {
+        let load = Load::of_single_rows(rate_events_per_s, 600, 1, 2);
+        Steady {
+            carrier: "the relay".to_owned(),
+            load,
+            events: 1,
+            writer: Punctuality {
+                achieved_events_per_s: f64::from(rate_events_per_s),
+                late_share: 0.0,
+                max_lag_ms: 0.0,
+                never_begun: 0,
+            },
+            latencies: Latencies {
+                insert_to_commit: latency,
+                insert_to_consumer: latency,
+                intended_to_consumer: latency,
+                commit_to_consumer: latency,
+            },
+            commit_to_ack: Some(latency),
+            cpu_percent: CpuPercent {
+                carrier: 10.0 * latency.p50_ms,
+                walsender: 0.0,
+                broker: 0.0,
+                bench: 0.0,
+            },
+            peak_rss_mib: 12.0,
+            backlog_growth_events: 0.0,
+            load_average: 0.0,
+        }
+    }
+}
+
 /// What was looked at before, during and after the window.
 struct Window {
     buckets_before: Buckets,

@@ -28,6 +28,8 @@ use crate::interrupt::Interrupt;
 use crate::results::{self, Circumstances};
 use crate::subject::Subject;
 use crate::{machine, plot, progress};
+#[cfg(test)]
+pub(crate) use latency::Latency;
 pub(crate) use load::Load;
 pub(crate) use measure::{Steady, measure};
 use report::Report;

@@ -167,3 +167,62 @@ impl Step {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::super::latency::Latency;
+    use super::*;
+
+    const BOUND_MS: f64 = 50.0;
+
+    fn run(rate: u32, p99_ms: f64) -> Steady {
+        Steady::example(rate, Latency::example(1.0, p99_ms))
+    }
+
+    /// Searches from 2,000 on, where a try at a rate takes `p99_ms` with so many tries at it before.
+    fn found(p99_ms: impl Fn(u32, usize) -> f64) -> Found {
+        let tried = RefCell::new(Vec::new());
+        let measure_at = |rate| {
+            let before = tried.borrow().iter().filter(|one| **one == rate).count();
+            tried.borrow_mut().push(rate);
+            Ok(vec![run(rate, p99_ms(rate, before))])
+        };
+        search(2_000, BOUND_MS, measure_at).expect("every try is measured")
+    }
+
+    #[test]
+    fn the_peak_is_the_highest_rate_that_is_held_and_what_limits_it_is_said() {
+        let found = found(|rate, _| if rate <= 4_000 { 40.0 } else { 60.0 });
+        assert_eq!((found.peak_events_per_s, found.limit()), (Some(4_000), Some("latency")));
+    }
+
+    #[test]
+    fn a_rate_that_is_not_held_is_tried_once_more_and_one_that_is_held_is_not() {
+        let found = found(|rate, before| match rate {
+            ..=2_000 => 40.0,
+            4_000 if before == 1 => 40.0,
+            _ => 60.0,
+        });
+        let tries = |rate| found.steps.iter().filter(|step| step.rate_events_per_s == rate).count();
+        assert_eq!([2_000, 4_000, 8_000].map(tries), [1, 2, 2]);
+        assert_eq!(found.peak_events_per_s, Some(4_000));
+    }
+
+    #[test]
+    fn without_a_rate_that_is_held_there_is_no_peak() {
+        let found = found(|_, _| 60.0);
+        assert_eq!((found.peak_events_per_s, found.limit()), (None, Some("latency")));
+    }
+
+    #[test]
+    fn a_rate_is_held_when_more_than_half_of_its_runs_are() {
+        let verdict = |p99s: &[f64]| {
+            let runs: Vec<Steady> = p99s.iter().map(|p99_ms| run(1_000, *p99_ms)).collect();
+            of_most(&runs, BOUND_MS)
+        };
+        assert_eq!(verdict(&[40.0, 60.0, 40.0]), Verdict::Held);
+        assert_eq!(verdict(&[40.0, 60.0]), Verdict::TooSlow);
+    }
+}
