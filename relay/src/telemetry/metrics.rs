@@ -186,6 +186,7 @@ impl Maker {
 }
 
 impl Default for Metrics {
+    #[allow(clippy::too_many_lines, reason = "a list, which would not be clearer in parts")]
     fn default() -> Self {
         let make = Maker(Registry::new());
         make.build_info();
