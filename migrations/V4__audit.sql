@@ -73,6 +73,16 @@ BEGIN
 END
 $$;
 
+-- OR004 without a reason: whoever looks into the trail later has nobody to ask.
+CREATE OR REPLACE FUNCTION outbox_relay.must_have_reason(why text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
+BEGIN
+    IF btrim(coalesce(why, '')) = '' THEN
+        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
+    END IF;
+END
+$$;
+
 -- No row changes, but that its content is emptied when its retention is over: the hashes stay, and with them the chain.
 CREATE OR REPLACE FUNCTION outbox_relay.audit_keeps() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
@@ -121,6 +131,7 @@ REVOKE ALL ON FUNCTION
     outbox_relay.audit_field(text),
     outbox_relay.audit_content_hash(outbox_relay.audit),
     outbox_relay.audit_append(text, text, text, text, text, jsonb),
+    outbox_relay.must_have_reason(text),
     outbox_relay.audit_keeps(),
     outbox_relay.audit_expire(text, timestamptz, jsonb)
 FROM PUBLIC;

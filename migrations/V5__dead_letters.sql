@@ -102,9 +102,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     wrong text;
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     PERFORM outbox_relay.letters_lock(slot);
     SELECT string_agg(wanted::text, ', ' ORDER BY wanted) INTO wrong FROM unnest(ids) AS wanted
     WHERE NOT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = slot AND d.letter_id = wanted);
@@ -188,9 +186,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.skip(
     slot text, event_id text, why text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     IF (SELECT count(*) >= 1000 FROM outbox_relay.skips s WHERE s.slot_name = slot) THEN
         RAISE EXCEPTION '1000 events are named to be skipped already' USING ERRCODE = 'OR002';
     END IF;
@@ -208,9 +204,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.pause(
     slot text, outbox text, why text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     INSERT INTO outbox_relay.pauses (slot_name, outbox, why) VALUES (slot, outbox, why) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION '% is paused already', outbox_relay.paused_named(slot, outbox) USING ERRCODE = 'OR002';
@@ -224,9 +218,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.resume(
     slot text, outbox text, why text, actor jsonb, OUT released bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     PERFORM outbox_relay.letters_lock(slot);
     DELETE FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = resume.outbox;
     IF NOT FOUND THEN

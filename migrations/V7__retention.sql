@@ -162,9 +162,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.retention_vouch(
     slot text, publication text, why text, actor jsonb, OUT tables bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     IF NOT EXISTS (SELECT FROM outbox_relay.retention_slot(slot)) THEN
         RETURN;
     END IF;
@@ -415,9 +413,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.archive_republish(
     resource text, why text, result text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     SELECT a.seq, a.head INTO audit_seq, audit_head
     FROM outbox_relay.audit_append('operation', 'archive.republish', resource, why, result, actor) a;
 END

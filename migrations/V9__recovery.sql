@@ -14,9 +14,7 @@ CREATE OR REPLACE FUNCTION outbox_relay.recovery_begin(
     slot text, since timestamptz, by_column text, what text, why text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF btrim(coalesce(why, '')) = '' THEN
-        RAISE EXCEPTION 'a reason is required' USING ERRCODE = 'OR004';
-    END IF;
+    PERFORM outbox_relay.must_have_reason(why);
     INSERT INTO outbox_relay.recoveries AS r (slot_name, since, by_column, why)
     VALUES (slot, recovery_begin.since, recovery_begin.by_column, recovery_begin.why)
     ON CONFLICT (slot_name) DO UPDATE SET

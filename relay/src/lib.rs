@@ -7,17 +7,18 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 mod dead_letter;
-pub mod delivery_state;
 pub mod fault;
 mod hex;
 mod kafka;
 mod line;
 pub mod pipeline;
 pub mod postgres;
+mod program;
 pub mod replay;
 mod retention;
 #[cfg(test)]
 mod simulation;
+mod size;
 pub mod telemetry;
 
 pub use kafka::producer_config;

@@ -326,7 +326,8 @@ fn kills_between_failure_letter_confirmation_and_redrive_lose_and_reorder_nothin
         } else {
             scenario.settings.set(MESSAGE_MAX, 20_000);
         }
-        std::thread::sleep(std::time::Duration::from_millis(fastrand::u64(..400)));
+        let some = f64::from(fastrand::u32(..90));
+        relay.wait_for_figure("events_received_total", |received| received >= some)?;
         relay.kill()?;
         relay = scenario.relay()?;
     }

@@ -1,20 +1,13 @@
 //! An archive that a program takes, file by file, on its standard input.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
 use super::{ArchiveError, ArchiveFile};
-
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// Of its complaints, so much is shown.
-const SAID_BYTES_MAX: u64 = 1024;
+use crate::program::{Complaints, Group, wait};
 
 /// Hands the file over. The program has it when it ends with 0, having read all of it.
 pub(super) fn keep(
@@ -37,23 +30,26 @@ fn run(program: &str, arguments: &[String], limit: Duration, file: &ArchiveFile)
         .process_group(0)
         .spawn()
         .map_err(|error| format!("{program} cannot be run: {error}"))?;
-    let said = listen(child.stderr.take());
+    let group = Group::of(&child);
+    let said = Complaints::of(child.stderr.take());
     let input = child.stdin.take();
     let bytes = file.bytes();
     // On a thread of its own: a program that does not read must not outlive its time.
     let (status, is_read) = thread::scope(|scope| {
         let feeder = scope.spawn(move || feed(input, bytes));
         let status = wait(&mut child, Instant::now() + limit);
-        end(&mut child);
+        // Whatever it has started ends with it, and so does whoever writes to it.
+        drop(group);
+        let _ = child.wait();
         (status, feeder.join().unwrap_or(false))
     });
     match status {
         None => Err(format!(
             "{program} did not end within {} ms{}",
             limit.as_millis(),
-            shown(&said)
+            said.shown()
         )),
-        Some(status) if !status.success() => Err(format!("{program} ended with {status}{}", shown(&said))),
+        Some(status) if !status.success() => Err(format!("{program} ended with {status}{}", said.shown())),
         Some(_) if !is_read => Err(format!("{program} ended with 0, and had not read all of its input")),
         Some(_) => Ok(()),
     }
@@ -64,52 +60,11 @@ fn feed(input: Option<ChildStdin>, bytes: &[u8]) -> bool {
     input.is_some_and(|mut input| input.write_all(bytes).is_ok())
 }
 
-/// Whatever it has started ends with it, and so does whoever writes to it.
-fn end(child: &mut Child) {
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-    }
-    let _ = child.wait();
-}
-
-fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().ok().flatten() {
-            return Some(status);
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    None
-}
-
-fn listen(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    let listen = move || {
-        let Some(mut pipe) = pipe else { return };
-        let mut said = Vec::new();
-        let _ = (&mut pipe).take(SAID_BYTES_MAX).read_to_end(&mut said);
-        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-        let _ = sender.send(said);
-    };
-    // Without a thread nothing is heard, and the exit status still counts.
-    let _ = thread::Builder::new().name("archive-io".to_owned()).spawn(listen);
-    receiver
-}
-
-/// The last line that it said on its standard error.
-fn shown(said: &Receiver<Vec<u8>>) -> String {
-    let said = said.recv_timeout(LOOK_EVERY * 10).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    match said.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => format!("; it said: {}", line.replace(|c: char| c.is_control(), " ").trim()),
-        None => String::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::archive::{Line, Origin, Unmappable};
+    use crate::program::LOOK_EVERY;
 
     fn file(rows: usize) -> ArchiveFile {
         let origin = Origin {

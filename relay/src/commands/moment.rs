@@ -14,10 +14,16 @@ const WANTED: &str =
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
     let at = match ago(text.trim_end_matches("ago").trim()) {
         Some(seconds) => before(clock::now(), seconds),
-        None if text.contains([' ', 'T']) => Timestamp::from_iso_text(text),
+        None if text.contains([' ', 'T']) => Timestamp::from_iso_text(text).or_else(|| without_seconds(text)),
         None => Timestamp::from_iso_text(&format!("{text}T00:00:00Z")),
     };
     at.ok_or_else(|| WANTED.to_owned())
+}
+
+fn without_seconds(text: &str) -> Option<Timestamp> {
+    let (date, rest) = text.split_once([' ', 'T'])?;
+    let (clock, offset) = rest.split_at_checked("03:00".len())?;
+    Timestamp::from_iso_text(&format!("{date} {clock}:00{offset}"))
 }
 
 fn before(now: Timestamp, seconds: u64) -> Option<Timestamp> {
@@ -60,6 +66,9 @@ mod tests {
         assert_eq!(at("1970-01-02T00:00:01.5Z"), Ok(86_401_500_000));
         assert_eq!(at("1970-01-02 01:00:00+01"), Ok(86_400_000_000));
         assert_eq!(at("1970-01-02"), Ok(86_400_000_000));
+        for text in ["1970-01-02T01:00+01", "1970-01-02 00:00", "1970-01-02 00:00Z"] {
+            assert_eq!(at(text), Ok(86_400_000_000), "{text}");
+        }
         let hours = |text: &str| moment(text).map(|at| (clock::now().as_unix_us() - at.as_unix_us()) / 3_600_000_000);
         assert_eq!(hours("2h"), Ok(2));
         assert_eq!(hours("2h ago"), Ok(2));
@@ -71,6 +80,9 @@ mod tests {
             "2 fortnights",
             "yesterday",
             "2026-13-01",
+            "22.11.2026",
+            "2026-11-22 3",
+            "2026-11-22 03:00 o'clock",
             "99999999999999999w",
         ] {
             assert!(moment(wrong).is_err(), "{wrong}");

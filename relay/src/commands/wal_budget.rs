@@ -9,6 +9,7 @@ use super::Failure;
 use super::moment::stretch;
 use super::operation::Operation;
 use crate::postgres::slot_figures;
+use crate::size::size;
 
 /// How long the rate is measured.
 const MEASURED: Duration = Duration::from_secs(2);
@@ -88,18 +89,6 @@ fn lasts(bytes: f64, bytes_per_second: f64) -> Option<Duration> {
         return None;
     }
     Duration::try_from_secs_f64(bytes / bytes_per_second).ok()
-}
-
-fn size(bytes: f64) -> String {
-    let mut size = bytes;
-    for unit in ["bytes", "KiB", "MiB", "GiB"] {
-        if size < 1024.0 {
-            let decimals = usize::from(unit != "bytes");
-            return format!("{size:.decimals$} {unit}");
-        }
-        size /= 1024.0;
-    }
-    format!("{size:.1} TiB")
 }
 
 #[cfg(test)]

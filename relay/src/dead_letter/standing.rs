@@ -70,41 +70,26 @@ pub(super) fn lsn(lsn: PgLsn) -> Lsn {
 /// # Errors
 /// A statement failed.
 pub(crate) async fn read_controls(client: &Client, settings: &Settings) -> Result<Controls, PostgresError> {
-    let slot = &settings.postgres.slot;
-    let pauses = client
-        .query(
-            "SELECT outbox, why FROM outbox_relay.pauses WHERE slot_name = $1",
-            &[slot],
-        )
-        .await?;
-    let skips = client
-        .query(
-            "SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1",
-            &[slot],
-        )
-        .await?;
-    let marked = client
+    let row = client
         .query_one(
             "SELECT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = $1 AND d.state = 'redriving'
-                 AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox))",
-            &[slot],
+                     AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox)),
+                 ARRAY(SELECT outbox FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox <> ''),
+                 (SELECT why FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = ''),
+                 ARRAY(SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1)",
+            &[&settings.postgres.slot],
         )
         .await?;
-    let mut controls = Controls {
-        is_redrive_asked: marked.try_get(0)?,
-        ..Controls::default()
+    let paused: Vec<&str> = row.try_get(1)?;
+    let index = |outbox: &&str| settings.outbox.keys().position(|name| name == outbox);
+    let paused = paused.iter().filter_map(index);
+    let skips: Vec<String> = row.try_get(3)?;
+    let controls = Controls {
+        is_redrive_asked: row.try_get(0)?,
+        paused_outboxes: paused.filter_map(|index| u16::try_from(index).ok()).collect(),
+        paused: row.try_get(2)?,
+        skips: skips.into_iter().map(String::into_bytes).collect(),
     };
-    for row in &pauses {
-        let (outbox, why): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-        if outbox.is_empty() {
-            controls.paused = Some(why.to_owned());
-        } else if let Some(index) = settings.outbox.keys().position(|name| name == outbox) {
-            controls.paused_outboxes.extend(u16::try_from(index).ok());
-        }
-    }
-    for row in &skips {
-        controls.skips.insert(row.try_get::<_, String>(0)?.into_bytes());
-    }
     Ok(controls)
 }
 

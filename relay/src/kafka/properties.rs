@@ -64,16 +64,7 @@ pub(super) fn client_config(
     pipeline: &PipelineSettings,
     batching: Batching,
 ) -> Result<ClientConfig, SecretError> {
-    let mut config = ClientConfig::new();
-    for (name, value) in DEFAULTS {
-        config.set(name, value);
-    }
-    for (name, value) in &kafka.properties {
-        config.set(name, value);
-    }
-    for (name, secret) in &kafka.secret_properties {
-        config.set(name, secret.reveal()?.expose_secret());
-    }
+    let mut config = connection_config(kafka)?;
     if batching == Batching::Isolating {
         config.set("batch.num.messages", "1");
     }
@@ -85,6 +76,21 @@ pub(super) fn client_config(
     let kbytes = (pipeline.in_flight_bytes_max / 512).clamp(1_048_576, 2_147_483_647);
     config.set("queue.buffering.max.messages", messages.to_string());
     config.set("queue.buffering.max.kbytes", kbytes.to_string());
+    Ok(config)
+}
+
+/// What was configured, for whichever kind of client: how it connects, logs in and is called.
+fn connection_config(kafka: &KafkaSettings) -> Result<ClientConfig, SecretError> {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(name, value);
+    }
+    for (name, value) in &kafka.properties {
+        config.set(name, value);
+    }
+    for (name, secret) in &kafka.secret_properties {
+        config.set(name, secret.reveal()?.expose_secret());
+    }
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", &kafka.client_id);
     config.set_log_level(log_level());
@@ -112,22 +118,10 @@ const READING: [(&str, &str); 9] = [
 /// # Errors
 /// A secret's file cannot be read.
 pub(super) fn reader_config(kafka: &KafkaSettings) -> Result<ClientConfig, SecretError> {
-    let mut config = ClientConfig::new();
-    for (name, value) in DEFAULTS {
-        config.set(name, value);
-    }
-    for (name, value) in &kafka.properties {
-        config.set(name, value);
-    }
-    for (name, secret) in &kafka.secret_properties {
-        config.set(name, secret.reveal()?.expose_secret());
-    }
+    let mut config = connection_config(kafka)?;
     for (name, value) in READING {
         config.set(name, value);
     }
-    config.set("bootstrap.servers", &kafka.bootstrap_servers);
-    config.set("client.id", &kafka.client_id);
-    config.set_log_level(log_level());
     Ok(config)
 }
 

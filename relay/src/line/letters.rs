@@ -50,8 +50,6 @@ impl Line {
         if let Some(ask) = ask {
             clerk.ask(ask);
         }
-        self.metrics
-            .show_letters(self.desk.take_counts(), pipeline.parking().parked_keys());
         has_moved || is_asked
     }
 

@@ -259,6 +259,7 @@ impl Line {
                 _ = tick.tick() => {
                     self.beat();
                     self.tend_letters();
+                    self.metrics.show_redrives(self.desk.take_counts());
                     if let Some((_, pipeline)) = &mut self.pipeline {
                         self.delivery.turn(pipeline, Instant::now());
                         figures::show(&self.metrics, pipeline, self.received_before);

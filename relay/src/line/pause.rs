@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::fault::{Fault, FaultCode};
+use crate::size::size;
 use crate::telemetry::SlotFigures;
 
 /// How fast WAL is written, from two looks at the slot.
@@ -32,14 +33,14 @@ impl WalRate {
         match (self.safe_bytes, self.bytes_per_s) {
             (None, Some(rate)) => format!(
                 "the server keeps its WAL without a limit (max_slot_wal_keep_size = -1), {} more each hour",
-                bytes(rate * 3600.0)
+                size(rate * 3600.0)
             ),
             (Some(safe), Some(rate)) if rate >= 1.0 => format!(
                 "the slot is lost after {} more WAL, in about {} at the present rate",
-                bytes(safe),
+                size(safe),
                 duration(safe / rate)
             ),
-            (Some(safe), _) => format!("the slot is lost after {} more WAL", bytes(safe)),
+            (Some(safe), _) => format!("the slot is lost after {} more WAL", size(safe)),
             (None, None) => "the server keeps its WAL".to_owned(),
         }
     }
@@ -51,15 +52,6 @@ impl WalRate {
             format!("the relay is paused ({why}); {}", self.budget()),
             "`outbox-relay resume` lets it go on",
         )
-    }
-}
-
-fn bytes(bytes: f64) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    if bytes >= 1024.0 * MIB {
-        format!("{:.1} GiB", bytes / MIB / 1024.0)
-    } else {
-        format!("{:.1} MiB", bytes / MIB)
     }
 }
 

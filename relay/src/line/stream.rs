@@ -295,6 +295,7 @@ impl<'l> Streaming<'l> {
         self.settle(now);
         self.line.beat();
         self.look();
+        self.line.metrics.show_redrives(self.line.desk.take_counts());
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }

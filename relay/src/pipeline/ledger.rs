@@ -223,18 +223,28 @@ impl Ledger {
     /// A record goes to the dead letters, and not to the brokers.
     ///
     /// # Panics
-    /// It is not awaited from the brokers.
+    /// It is not awaited from the brokers, or comes from there.
     pub fn set_aside(&mut self, ticket: Ticket) {
         let entry = self.entry(ticket);
         assert_eq!(entry.awaited, Awaited::Brokers, "{ticket:?} is set aside");
-        if entry.commit == OF_A_LETTER {
-            // Its letter is there already.
-            self.settle(ticket);
-            return;
-        }
+        assert_ne!(entry.commit, OF_A_LETTER, "{ticket:?} has a letter already");
         entry.awaited = Awaited::Letter;
         self.in_flight_records -= 1;
         self.unwritten_letters += 1;
+    }
+
+    /// A record that was published from its dead letter is not awaited any more: the letter stays.
+    ///
+    /// # Panics
+    /// It is none, or not awaited from the brokers.
+    pub fn withdraw_letter(&mut self, ticket: Ticket) {
+        let &mut Entry { awaited, commit, .. } = self.entry(ticket);
+        assert_eq!(
+            (awaited, commit),
+            (Awaited::Brokers, OF_A_LETTER),
+            "{ticket:?} is withdrawn"
+        );
+        self.settle(ticket);
     }
 
     /// The dead letter of a record that was set aside is committed, before `letters_end`. Returns when its transaction

@@ -231,25 +231,17 @@ impl Pipeline {
             self.ledger.written(ticket, until);
             self.counts.had_letter += 1;
         } else {
+            let mut lane = Lane {
+                ledger: &mut self.ledger,
+                parking: &mut self.parking,
+                counts: &mut self.counts,
+                sink,
+            };
             match self.decoder.envelope(oid, tuple, position, committed_at) {
-                Ok(envelope) => {
-                    let mut lane = Lane {
-                        ledger: &mut self.ledger,
-                        parking: &mut self.parking,
-                        counts: &mut self.counts,
-                        sink,
-                    };
-                    lane.publish(&envelope)?;
-                }
+                Ok(envelope) => lane.publish(&envelope)?,
                 Err(RowError::Decode(error)) => return Err(error.into()),
                 Err(RowError::Mapping(error)) => {
                     let remains = self.decoder.remains(oid, tuple, position, committed_at);
-                    let mut lane = Lane {
-                        ledger: &mut self.ledger,
-                        parking: &mut self.parking,
-                        counts: &mut self.counts,
-                        sink,
-                    };
                     lane.keep(position, remains.as_ref(), error)?;
                 }
             }
@@ -306,7 +298,7 @@ impl Pipeline {
 
     /// A record that was published from its dead letter goes back there.
     pub fn return_letter(&mut self, ticket: Ticket) {
-        self.ledger.set_aside(ticket);
+        self.ledger.withdraw_letter(ticket);
     }
 
     /// Enters a record that is published from its dead letter.

@@ -1,12 +1,10 @@
-//! What else has its time: resolved dead letters, what is told of deliveries, the audit trail.
+//! What else has its time: resolved dead letters, the audit trail.
 
 use super::RetentionError;
 use super::mark::Mark;
 use super::pace::Pace;
 use super::session::JanitorSession;
 use crate::config::Settings;
-
-const BLOCKS: i64 = 256;
 
 /// Removes resolved letters of the mark, and says how many.
 pub(super) async fn letters(
@@ -35,31 +33,6 @@ pub(super) async fn letters(
             return Ok(all);
         }
     }
-}
-
-/// Removes what is told of deliveries before the mark.
-pub(super) async fn delivery_state(
-    session: &JanitorSession,
-    settings: &Settings,
-    mark: &Mark,
-    pace: &mut Pace<'_>,
-) -> Result<(), RetentionError> {
-    if !settings.outbox.values().any(|outbox| outbox.delivery_state) {
-        return Ok(());
-    }
-    let size = "SELECT pg_relation_size('outbox_relay.delivery_state') / current_setting('block_size')::bigint";
-    let blocks: i64 = session.client().query_one(size, &[]).await?.try_get(0)?;
-    let remove = "SELECT outbox_relay.retention_delivery_state($1, $2::text::pg_lsn, $3, $4)";
-    let (slot, mark) = (&settings.postgres.slot, mark.lsn.to_string());
-    let mut from = 0;
-    while from < blocks {
-        let to = from + BLOCKS;
-        let row = session.client().query_one(remove, &[slot, &mark, &from, &to]).await?;
-        pace.breathe(session.client(), u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0))
-            .await?;
-        from = to;
-    }
-    Ok(())
 }
 
 /// Empties what is old of the audit trail, which notes that itself, and says how many rows that are.

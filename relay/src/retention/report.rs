@@ -25,8 +25,6 @@ pub(crate) struct TableReport {
     /// Rows archived, in so many files.
     pub(crate) archived_rows: u64,
     pub(crate) archive_files: u64,
-    /// Everything of the mark is gone.
-    pub(crate) is_swept: bool,
     /// Of some of its rows nobody knows whether they were published: none was removed.
     pub(crate) is_unproven: bool,
 }

@@ -78,9 +78,6 @@ impl Round<'_> {
         }
         if let Some(mark) = &mark {
             report.letters = expiry::letters(self.session, self.settings, mark, &mut pace).await?;
-            if report.tables.iter().any(|table| table.is_swept) {
-                expiry::delivery_state(self.session, self.settings, mark, &mut pace).await?;
-            }
         }
         report.audit_rows = expiry::audit(self.session, self.settings).await?;
         self.metrics.retention_letters_removed.inc_by(report.letters);
@@ -113,8 +110,7 @@ impl Round<'_> {
         }
         let swept = self.sweep(table, mark, pace, &mut report).await;
         self.metrics.retention_rows_archived.inc_by(report.archived_rows);
-        report.is_swept = swept.is_ok();
-        self.tell(table, mark, report.is_swept, &report).await?;
+        self.tell(table, mark, swept.is_ok(), &report).await?;
         match swept {
             Err(error) if error.passes() => {
                 tracing::debug!(table = report.table, "left to the next round: {error}");

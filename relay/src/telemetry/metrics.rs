@@ -71,7 +71,8 @@ pub struct Metrics {
     pub last_message: Gauge,
     dead_letters: IntGaugeVec,
     dead_letters_oldest: Gauge,
-    dead_letters_parked_keys: IntGauge,
+    /// Keys whose later events wait behind a dead letter.
+    pub dead_letters_parked_keys: IntGauge,
     events_set_aside: IntCounterVec,
     redrives: IntCounterVec,
     slot_lag: Gauge,
@@ -89,10 +90,6 @@ pub struct Metrics {
     /// Rounds of the janitor that ended with an error.
     pub retention_failures: IntCounter,
     retention_round: Gauge,
-    /// Delivery states written.
-    pub delivery_states_written: IntCounter,
-    /// Delivery states that wait to be written.
-    pub delivery_states_waiting: IntGauge,
 }
 
 /// What the janitor does.
@@ -306,12 +303,6 @@ impl Default for Metrics {
                 "retention_last_round_timestamp_seconds",
                 "When the janitor last came to the end of a round; 0 before the first.",
             ),
-            delivery_states_written: make.counter(
-                "delivery_states_written_total",
-                "Delivery states written, of outboxes with delivery_state.",
-            ),
-            delivery_states_waiting: make
-                .int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
             registry: make.0,
         };
         metrics.forget_slot();
@@ -355,13 +346,11 @@ impl Metrics {
         self.events_set_aside.with_label_values(&[error_type]).inc();
     }
 
-    /// What has become of letters since the last time, and how many keys wait.
-    pub(crate) fn show_letters(&self, counts: LetterCounts, parked_keys: usize) {
+    /// What has become of letters since the last time.
+    pub(crate) fn show_redrives(&self, counts: LetterCounts) {
         for (result, counted) in [("succeeded", counts.redriven), ("failed", counts.returned)] {
             self.redrives.with_label_values(&[result]).inc_by(counted);
         }
-        self.dead_letters_parked_keys
-            .set(i64::try_from(parked_keys).unwrap_or(i64::MAX));
     }
 
     /// What the table of dead letters holds.

@@ -4,7 +4,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{are_left, purge_all, settle, told};
+use super::{are_left, count, purge_all, settle, told};
 
 #[test]
 fn what_is_confirmed_is_removed_and_what_waits_for_the_relay_stays() -> Outcome {
@@ -25,6 +25,35 @@ fn what_is_confirmed_is_removed_and_what_waits_for_the_relay_stays() -> Outcome 
     are_left(&scenario, 0)?;
     ensure(told(&scenario)? == 110, || "the audit trail tells of others".to_owned())?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
+}
+
+/// A slot that begins later is past the marks of the one before it, and has published nothing of what they hold.
+#[test]
+fn a_slot_that_recover_makes_anew_has_confirmed_no_mark_of_the_one_that_is_gone() -> Outcome {
+    let mut scenario = Setup::new("anew").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    let mut relay = scenario.streaming_relay()?;
+    writer.write(10)?;
+    settle(&scenario)?;
+    purge_all(&scenario)?.must(0, &["10 rows removed"])?;
+    relay.terminate()?;
+    writer.write(5)?;
+    purge_all(&scenario)?.must(0, &["public.outbox: nothing"])?;
+    let (database, slot) = (scenario.database()?, scenario.name().to_owned());
+    database.run(&format!("SELECT pg_drop_replication_slot('{slot}')"))?;
+    let password_file = scenario.file("superuser").display().to_string();
+    let recover = ["recover", "--user", "postgres", "--password-file", &password_file];
+    let how = ["--yes", "--reason", "the test", "--since", "2000-01-01"];
+    scenario
+        .command(&[&recover[..], &how].concat())?
+        .must(0, &["starts at"])?;
+    let marks = "outbox_relay.retention_marks m JOIN pg_replication_slots s USING (slot_name)
+         WHERE m.lsn <= s.confirmed_flush_lsn";
+    ensure(count(&database, marks)? == 0, || {
+        "marks of the slot before count".to_owned()
+    })?;
+    purge_all(&scenario)?.must_refuse("retention_unproven", &["public.outbox"])?;
+    are_left(&scenario, 5)
 }
 
 /// The mark is taken while the transaction runs, and confirmed before it ends.

@@ -1,4 +1,4 @@
-//! What `migrate` calls for the janitor, for applications that delete, and for the delivery state.
+//! What `migrate` calls for the janitor, and for applications that delete.
 
 use postgres_protocol::escape::escape_literal;
 
@@ -10,16 +10,15 @@ pub(super) fn statements(settings: &Settings) -> Vec<String> {
     let relay = escape_literal(&settings.postgres.user);
     let operator = escape_literal(&roles.operator);
     let janitor = escape_literal(&roles.janitor);
-    let mut statements = vec![
-        format!("SELECT outbox_relay.ensure_retention({relay}, {operator}, {janitor})"),
-        format!("SELECT outbox_relay.ensure_delivery_janitor({janitor})"),
-    ];
+    let mut statements = vec![format!(
+        "SELECT outbox_relay.ensure_retention({relay}, {operator}, {janitor})"
+    )];
     if let Some(login) = login(settings) {
         let login = escape_literal(login);
         statements.push(format!("SELECT outbox_relay.ensure_janitor_login({janitor}, {login})"));
     }
-    for (name, outbox) in &settings.outbox {
-        statements.extend(of_outbox(settings, name, outbox));
+    for outbox in settings.outbox.values() {
+        statements.extend(of_outbox(settings, outbox));
     }
     statements
 }
@@ -32,17 +31,12 @@ fn login(settings: &Settings) -> Option<&str> {
     }
 }
 
-fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<String> {
+fn of_outbox(settings: &Settings, outbox: &OutboxSettings) -> Vec<String> {
     let slot = escape_literal(&settings.postgres.slot);
     let publication = escape_literal(&settings.postgres.publication);
     let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));
-    let [relay, application, operator, janitor] = [
-        &settings.postgres.user,
-        &settings.roles.application,
-        &settings.roles.operator,
-        &settings.roles.janitor,
-    ]
-    .map(|role| escape_literal(role));
+    let application = escape_literal(&settings.roles.application);
+    let janitor = escape_literal(&settings.roles.janitor);
     let archives = settings.retention.archive.is_some();
     let mut statements = vec![
         format!("SELECT outbox_relay.ensure_janitor({schema}, {table}, {janitor}, {archives})"),
@@ -54,12 +48,6 @@ fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<St
     if outbox.application_may_delete {
         statements.push(format!(
             "SELECT outbox_relay.ensure_application_deletes({schema}, {table}, {id}, {application})"
-        ));
-    }
-    if outbox.delivery_state {
-        let name = escape_literal(name);
-        statements.push(format!(
-            "SELECT outbox_relay.ensure_delivery_state({slot}, {name}, {schema}, {table}, {id}, {relay}, {operator})"
         ));
     }
     statements
@@ -92,7 +80,7 @@ mod tests {
     #[test]
     fn what_is_off_by_default_asks_for_nothing() {
         let usual = said("");
-        assert!(!usual.contains("ensure_application_deletes") && !usual.contains("ensure_delivery_state("));
+        assert!(!usual.contains("ensure_application_deletes"));
         let asked = said("outbox.a.application_may_delete = true");
         assert!(asked.contains("ensure_application_deletes('public', 'outbox', 'id', 'outbox_application')"));
     }

@@ -49,6 +49,7 @@ impl Ground {
                     slot.drop_now().await?;
                     eprintln!("slot {} is dropped", slot.name());
                 }
+                slot.forget_what_was_confirmed().await?;
                 slot.say_what_is_waited_for();
                 let made = replication
                     .create_slot_with_snapshot(slot.name(), making.failover, making.wait_ms)

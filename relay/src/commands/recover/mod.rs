@@ -30,10 +30,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use outbox_decoder::{Timestamp, TopicName};
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::actor::Actor;
+use super::interrupt::Interrupt;
 use super::login::Login;
+use super::moment::moment;
 use super::slot::{Slot, WAIT_MS};
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
@@ -55,7 +56,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
     reason: Option<String>,
     /// Since when rows may be missing in Kafka, as '2026-11-22 03:00+00'; without it, from before what the last relay knew
-    #[arg(long, value_name = "TIME", value_parser = since::time)]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
     /// Column that says when a row was written; without it, `created_at` of the outbox
     #[arg(long, value_name = "COLUMN")]
@@ -118,15 +119,9 @@ pub(super) fn recover(settings: &Settings, arguments: &Arguments) -> Result<(), 
 
 /// Ends when somebody wants the command to end.
 async fn interruption() -> Failure {
-    let signals =
-        signal(SignalKind::terminate()).and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) = match signals {
-        Ok(signals) => signals,
-        Err(error) => return Failure::new(Refusal::SystemRefused, error, "try again"),
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    match Interrupt::watch() {
+        Ok(mut interrupt) => interrupt.came().await,
+        Err(failure) => return failure,
     }
     Failure::new(
         Refusal::RecoveryInterrupted,

@@ -5,7 +5,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::{
     Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
 };
-use crate::retention::slot_begins;
+use crate::retention::{slot_begins, slot_ends};
 
 /// Creating a slot waits for every transaction that is running.
 pub(in crate::commands) const WAIT_MS: u64 = 120_000;
@@ -75,6 +75,7 @@ impl Slot<'_> {
 
     async fn make(&self, wait_ms: u64, failover: bool) -> Result<(), Failure> {
         let mut replication = self.replication().await?;
+        self.forget_what_was_confirmed().await?;
         self.say_what_is_waited_for();
         match replication.create_slot(self.name(), failover, wait_ms).await {
             Ok(point) => {
@@ -103,6 +104,12 @@ impl Slot<'_> {
              pg_stat_activity WHERE backend_xid IS NOT NULL",
             self.name()
         );
+    }
+
+    /// Before there is another slot of that name: one that begins later has not confirmed what an earlier one had yet to.
+    pub(in crate::commands) async fn forget_what_was_confirmed(&self) -> Result<(), Failure> {
+        let forgotten = slot_ends(self.control.client(), self.name()).await;
+        forgotten.map_err(|error| self.failed(&error))
     }
 
     /// What it knew was of the slot before.

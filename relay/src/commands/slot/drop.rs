@@ -4,7 +4,6 @@ use postgres_protocol::escape::escape_identifier;
 
 use super::{Failure, Refusal, Slot};
 use crate::postgres::{SlotState, slot_figures};
-use crate::retention::slot_ends;
 use crate::telemetry::SlotFigures;
 
 const OBJECT_IN_USE: &str = "55006";
@@ -86,7 +85,7 @@ impl Slot<'_> {
                 _ => fault.into(),
             }
         })?;
-        slot_ends(client, name).await.map_err(|error| self.failed(&error))?;
+        self.forget_what_was_confirmed().await?;
         self.forget_the_last_relay().await
     }
 }

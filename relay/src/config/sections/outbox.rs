@@ -101,8 +101,6 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         metadata_headers: metadata_headers?,
         on_defect: on_defect?,
         application_may_delete: application_may_delete?,
-        // No key says so yet: the line does not tell what becomes of events.
-        delivery_state: false,
         retry: retry?,
         retry_rules: retry_rules?,
     })

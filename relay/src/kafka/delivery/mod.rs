@@ -43,7 +43,7 @@ use crate::kafka::refused::{Refused, count_failure};
 use crate::kafka::reports::{Failed, Reports, Taken};
 use crate::kafka::stall::Stall;
 use crate::kafka::start_error::StartError;
-use crate::pipeline::{Aside, Pipeline, SendError, Sink, Ticket};
+use crate::pipeline::{Pipeline, SendError, Ticket};
 use crate::telemetry::{Health, Metrics};
 
 /// A purge that did not bring everything back is repeated after this.
@@ -442,12 +442,9 @@ impl<P: Producers> Delivery<P> {
             }
         }
     }
-}
 
-impl<P: Producers> Sink for Delivery<P> {
-    type Refusal = Refusal;
-
-    fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
+    /// Takes a new record; nothing was taken over where that is an error.
+    pub(crate) fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
         if self.is_halted() {
             return Err(SendError::Full);
         }
@@ -473,12 +470,8 @@ impl<P: Producers> Sink for Delivery<P> {
         }
     }
 
-    /// It is the desk's to keep: see [`crate::line`], which joins both.
-    fn set_aside(&mut self, _: Ticket, _: Aside<'_, Refusal>) -> Result<(), SendError<Refusal>> {
-        Err(SendError::Full)
-    }
-
-    fn completed(&mut self, committed_at: Timestamp) {
+    /// Hears of a transaction whose end came after the acknowledgements of all its records.
+    pub(crate) fn completed(&mut self, committed_at: Timestamp) {
         self.metrics.show_acknowledged_commit(committed_at, clock::now());
     }
 }
