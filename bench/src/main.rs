@@ -32,6 +32,7 @@ mod steady;
 mod subject;
 mod topic;
 mod usage;
+mod warm_up;
 
 use std::process::ExitCode;
 

@@ -27,6 +27,7 @@ use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::results::{self, Circumstances};
 use crate::subject::Subject;
+use crate::warm_up::{self, RECORDS};
 use crate::{machine, plot, progress};
 #[cfg(test)]
 pub(crate) use latency::Latency;
@@ -46,8 +47,11 @@ pub(crate) struct Options {
     /// The load is on for so long before anything counts
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
     warm_up_seconds: u32,
-    /// A broker that has just started compiles its own code first: it gets the load for so long before everything else
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=600))]
+    /// A broker that has just started compiles its own code first: before everything else the relay drains so many records
+    #[arg(long, default_value_t = RECORDS, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    broker_warm_up_records: u32,
+    /// And after them it gets the load for so long: single rows come in requests of another kind
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=600))]
     broker_warm_up_seconds: u32,
     /// How often it is measured; medians are reported. With --search a rate is held when most repetitions are, and one that is not gets a second try
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -97,7 +101,8 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let program = options.subject.program()?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
-    warm_up_broker(&installation, options, interrupt)?;
+    warm_up::drain(&installation, options.broker_warm_up_records, interrupt)?;
+    warm_up_with_load(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
     if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
@@ -118,14 +123,14 @@ fn say(table: &str, kept: &Path, numbers: &str) {
     print!("\n{numbers}");
 }
 
-fn warm_up_broker(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
+fn warm_up_with_load(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let load = Load {
         warm_up_s: 0,
         window_s: options.broker_warm_up_seconds,
         ..options.load(options.rate)
     };
     if load.window_s > 0 {
-        progress::step("warming up the broker");
+        progress::step("warming up the broker with the load");
         measure(installation, &installation.topic, &installation.relay, load, interrupt)?;
     }
     Ok(())
