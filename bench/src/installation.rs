@@ -134,10 +134,13 @@ impl Installation {
         Ok(tls_doors(&self.stack)?.authority.join("ca.crt"))
     }
 
+    pub(crate) fn broker_pids(&self) -> impl Iterator<Item = u32> {
+        (0..self.brokers).map(|node| self.stack.kafka.pid(node))
+    }
+
     /// What all brokers together have used so far.
     pub(crate) fn brokers_usage(&self) -> Usage {
-        let nodes = (0..self.brokers).map(|node| self.stack.kafka.pid(node));
-        nodes.filter_map(Usage::of).sum()
+        self.broker_pids().filter_map(Usage::of).sum()
     }
 
     /// For logs and other files that go away at the end.

@@ -1,6 +1,5 @@
 //! The measurement: a load, a carrier, and a consumer at the other end.
 
-use std::process;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -11,6 +10,7 @@ use super::journal::{Journal, Latencies, Punctuality};
 use super::latency::Latency;
 use super::load::Load;
 use super::reader::Reader;
+use super::snapshot::{CpuPercent, Snapshot, Waited};
 use super::writer::Writer;
 use crate::carrier::Carrier;
 use crate::child::Child;
@@ -42,21 +42,13 @@ pub(crate) struct Steady {
     pub(crate) commit_to_ack: Option<Latency>,
     /// Over the window.
     pub(crate) cpu_percent: CpuPercent,
+    /// Over the window too; `None` where the kernel does not say.
+    pub(crate) waited_for_a_core_percent: Option<Waited>,
     /// Of the carrier, over its life.
     pub(crate) peak_rss_mib: f64,
     /// How many more committed rows waited at the end of the window than at its beginning.
     pub(crate) backlog_growth_events: f64,
     pub(crate) load_average: f64,
-}
-
-/// CPU time in percent of one core.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct CpuPercent {
-    pub(crate) carrier: f64,
-    pub(crate) walsender: f64,
-    pub(crate) broker: f64,
-    /// This program: writer and consumer.
-    pub(crate) bench: f64,
 }
 
 /// Offers a load to a carrier that is started for it, on a slot of its own, and checks that each row arrived once.
@@ -75,7 +67,7 @@ pub(crate) fn measure(
     let rows = i64::try_from(sent.len()).unwrap_or(i64::MAX) * i64::from(load.rows_per_transaction);
     run.until_seen(rows, DRAIN_LIMIT)?;
     let commit_to_ack = run.buckets()?.since(&window.buckets_before).latency();
-    let peak_rss_mib = usage(run.child.pid()).peak_mib();
+    let peak_rss_mib = Usage::of(run.child.pid()).unwrap_or_default().peak_mib();
     let Run { child, reader, .. } = run;
     carrier.stop(child, interrupt)?;
     // What came twice has come by now.
@@ -90,7 +82,8 @@ pub(crate) fn measure(
         writer: journal.punctuality(),
         latencies: journal.latencies(),
         commit_to_ack,
-        cpu_percent: window.cpu_percent(),
+        cpu_percent: window.after.cpu_percent_since(&window.before),
+        waited_for_a_core_percent: window.after.waited_percent_since(&window.before),
         peak_rss_mib,
         backlog_growth_events: backlog_growth::of(&window.backlog),
         load_average: machine::load(),
@@ -204,18 +197,8 @@ impl<'r> Run<'r> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            at: Instant::now(),
-            carrier: usage(self.child.pid()),
-            walsender: usage(self.walsender),
-            broker: self.installation.brokers_usage(),
-            bench: usage(process::id()),
-        }
+        Snapshot::of(self.child.pid(), self.walsender, self.installation)
     }
-}
-
-fn usage(pid: u32) -> Usage {
-    Usage::of(pid).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -242,10 +225,9 @@ impl Steady {
             commit_to_ack: Some(latency),
             cpu_percent: CpuPercent {
                 carrier: 10.0 * latency.p50_ms,
-                walsender: 0.0,
-                broker: 0.0,
-                bench: 0.0,
+                ..CpuPercent::default()
             },
+            waited_for_a_core_percent: None,
             peak_rss_mib: 12.0,
             backlog_growth_events: 0.0,
             load_average: 0.0,
@@ -259,25 +241,4 @@ struct Window {
     before: Snapshot,
     after: Snapshot,
     backlog: Vec<u32>,
-}
-
-struct Snapshot {
-    at: Instant,
-    carrier: Usage,
-    walsender: Usage,
-    broker: Usage,
-    bench: Usage,
-}
-
-impl Window {
-    fn cpu_percent(&self) -> CpuPercent {
-        let between = self.after.at - self.before.at;
-        let percent = |of: fn(&Snapshot) -> Usage| of(&self.after).core_percent_since(of(&self.before), between);
-        CpuPercent {
-            carrier: percent(|snapshot| snapshot.carrier),
-            walsender: percent(|snapshot| snapshot.walsender),
-            broker: percent(|snapshot| snapshot.broker),
-            bench: percent(|snapshot| snapshot.bench),
-        }
-    }
 }

@@ -13,6 +13,8 @@ mod peak;
 mod reader;
 mod report;
 mod search;
+mod snapshot;
+mod tables;
 mod verdict;
 mod writer;
 

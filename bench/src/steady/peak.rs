@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::measure::Steady;
 use super::search::Search;
+use super::tables::{self, CORES_HEAD, CORES_RULE};
 use super::verdict::Verdict;
 use crate::failure::Failure;
 use crate::median::median;
@@ -99,10 +100,10 @@ impl Report {
 
     /// A Markdown table with a line for each rate that was tried.
     pub(super) fn table(&self) -> String {
-        let mut table = String::from(
+        let mut table = format!(
             "| offered events/s | achieved | connections | intended→consumer ms: p50 | p99 | insert→consumer ms: p99 | \
-             begun late % | backlog growth | CPU %: carrier | walsender | broker | bench | |\n\
-             | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --- |\n",
+             begun late % | backlog growth | {CORES_HEAD} |\n\
+             | --: | --: | --: | --: | --: | --: | --: | --: |{CORES_RULE} --- |\n",
         );
         for step in &self.found.steps {
             step.line(&mut table);
@@ -150,7 +151,7 @@ impl Step {
         let over = |number: fn(&Steady) -> f64| median(self.runs.iter().map(number));
         let _ = writeln!(
             table,
-            "| {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} | {} |",
+            "| {} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
             self.rate_events_per_s,
             over(|run| run.writer.achieved_events_per_s),
             over(|run| f64::from(run.load.connections)),
@@ -159,10 +160,7 @@ impl Step {
             over(|run| run.latencies.insert_to_consumer.p99_ms),
             100.0 * over(|run| run.writer.late_share),
             over(|run| run.backlog_growth_events),
-            over(|run| run.cpu_percent.carrier),
-            over(|run| run.cpu_percent.walsender),
-            over(|run| run.cpu_percent.broker),
-            over(|run| run.cpu_percent.bench),
+            tables::cells_of_cores(&self.runs),
             self.verdict,
         );
     }
