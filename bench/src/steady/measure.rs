@@ -10,6 +10,7 @@ use super::journal::{Journal, Latencies, Punctuality};
 use super::latency::Latency;
 use super::load::Load;
 use super::reader::Reader;
+use super::rest;
 use super::snapshot::{CpuPercent, Snapshot, Waited};
 use super::writer::Writer;
 use crate::carrier::Carrier;
@@ -34,6 +35,8 @@ const CONSUME_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Steady {
     pub(crate) carrier: String,
     pub(crate) load: Load,
+    /// How long the servers took before it to come to rest; `None` when they did not.
+    pub(crate) rest_s: Option<f64>,
     /// Rows of the window.
     pub(crate) events: usize,
     pub(crate) writer: Punctuality,
@@ -51,7 +54,8 @@ pub(crate) struct Steady {
     pub(crate) load_average: f64,
 }
 
-/// Offers a load to a carrier that is started for it, on a slot of its own, and checks that each row arrived once.
+/// Offers a load to a carrier that is started for it once the servers are at rest, on a slot of its own, and checks that
+/// each row arrived once.
 pub(crate) fn measure(
     installation: &Installation,
     topic: &Topic,
@@ -59,6 +63,7 @@ pub(crate) fn measure(
     load: Load,
     interrupt: &Interrupt,
 ) -> Result<Steady, Failure> {
+    let rest_s = rest::wait(installation, interrupt)?;
     installation.database.create_slot(SLOT)?;
     let records_before = topic.records()?;
     let mut run = Run::start(installation, topic, carrier, load, interrupt)?;
@@ -78,6 +83,7 @@ pub(crate) fn measure(
     Ok(Steady {
         carrier: carrier.name().to_owned(),
         load,
+        rest_s,
         events: journal.events(),
         writer: journal.punctuality(),
         latencies: journal.latencies(),
@@ -209,6 +215,7 @@ impl Steady {
         Steady {
             carrier: "the relay".to_owned(),
             load,
+            rest_s: Some(1.0),
             events: 1,
             writer: Punctuality {
                 achieved_events_per_s: f64::from(rate_events_per_s),

@@ -12,6 +12,7 @@ mod measure;
 mod peak;
 mod reader;
 mod report;
+mod rest;
 mod search;
 mod snapshot;
 mod tables;

@@ -15,15 +15,16 @@ pub(super) const CORES_RULE: &str = " --: | --: | --: | --: | --: | --: | --: | 
 /// What was offered, and how well the writer kept to it.
 pub(super) fn writing(runs: &[Steady]) -> String {
     let mut table = String::from(
-        "| run | offered events/s | achieved | events | connections | begun late % | longest lag ms | never begun | \
+        "| run | at rest after s | offered events/s | achieved | events | connections | begun late % | longest lag ms | never begun | \
          peak MiB: carrier | backlog growth | load |\n\
-         | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
+         | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
     );
     for (nth, run) in (1..).zip(runs) {
         let writer = &run.writer;
         let _ = writeln!(
             table,
-            "| {nth} | {} | {:.0} | {} | {} | {:.2} | {:.1} | {} | {:.1} | {:.0} | {:.2} |",
+            "| {nth} | {} | {} | {:.0} | {} | {} | {:.2} | {:.1} | {} | {:.1} | {:.0} | {:.2} |",
+            rest(std::slice::from_ref(run)),
             run.load.rate_events_per_s,
             writer.achieved_events_per_s,
             run.events,
@@ -37,6 +38,12 @@ pub(super) fn writing(runs: &[Steady]) -> String {
         );
     }
     table
+}
+
+/// How long the servers took to come to rest before the first run, as a cell.
+pub(super) fn rest(runs: &[Steady]) -> String {
+    let rest_s = runs.first().and_then(|run| run.rest_s);
+    rest_s.map_or_else(|| "not at rest".to_owned(), |rest_s| format!("{rest_s:.1}"))
 }
 
 /// Who used the cores, and who waited for one.
