@@ -36,6 +36,10 @@ const QUIET: [(&str, &str); 4] = [
     ("max_slot_wal_keep_size", "-1"),
 ];
 
+/// One broker and three are to differ in their number alone: each has the heap and the optimising compiler that a single
+/// one has in the tests.
+const BROKER_JVM: [&str; 2] = ["-Xmx512m", "-XX:+UseG1GC"];
+
 /// Servers, database, topic and relay. The order of the fields is the order in which they end.
 pub(crate) struct Installation {
     pub(crate) relay: Relay,
@@ -177,6 +181,7 @@ fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
 
 fn options(brokers: usize) -> Result<Options, Failure> {
     let mut options = Options::with_brokers(brokers)?;
+    options.kafka = options.kafka.jvm(&BROKER_JVM);
     for (parameter, value) in QUIET {
         options.postgres = options.postgres.set(parameter, value);
     }
