@@ -70,7 +70,7 @@ pub(super) const GOALS: [Goal; 16] = [
         "×",
     ),
     goal(
-        "peak RSS, a million rows in one transaction among the drains",
+        "peak RSS, a million rows of 1 KiB in one transaction among the drains",
         "smoke",
         "rss_mib",
         Bound::AtMost(64.0),

@@ -55,6 +55,8 @@ pub(super) struct Smoke {
     pub(super) circumstances: Circumstances,
     pub(super) backlog: Vec<Pair>,
     pub(super) large_transaction: Option<Drain>,
+    /// Earlier results lack it: their rows were small.
+    pub(super) large_row_bytes: Option<u32>,
 }
 
 /// The same backlog drained by both, one after the other.

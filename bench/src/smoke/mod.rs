@@ -26,6 +26,8 @@ use report::{Backlogged, Pair, Report};
 
 pub(crate) use kept::Kept;
 
+/// A row of the large transaction on the wire.
+const LARGE_ROW_BYTES: u32 = 1024;
 const LARGE_SLOT: &str = "large";
 const SINGLE_SLOT: &str = "single";
 
@@ -46,7 +48,7 @@ pub(crate) struct Options {
     /// Rows of a second backlog, one a transaction; 0 leaves it out
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
     single_rows: u32,
-    /// Rows of the large transaction
+    /// Rows of the large transaction, 1 KiB each on the wire
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     large_rows: u32,
     /// How often the relay is started on a single row
@@ -169,7 +171,10 @@ fn drain_large(installation: &Installation, options: &Options, interrupt: &Inter
     let database = &installation.database;
     database.create_slot(LARGE_SLOT)?;
     progress::step(&format!("a transaction of {} rows", options.large_rows));
-    backlog::fill_at_once(database, options.large_rows, Payload::Small)?;
+    let payload = Payload::OfRow {
+        row_bytes: LARGE_ROW_BYTES,
+    };
+    backlog::fill_at_once(database, options.large_rows, payload)?;
     let backlog = Backlog::up_to_now(LARGE_SLOT, options.large_rows, database)?;
     let relay = Client::Carrier(&installation.relay, &installation.topic);
     let drained = drain::drain(installation, &backlog, relay, interrupt)?;
