@@ -73,11 +73,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// `kept` are the results that stand in for costs that are not given.
-    ///
-    /// # Errors
-    /// A cost was neither given nor measured.
-    pub(super) fn gather(load: &LoadOptions, costs: &CostOptions, kept: Option<&Kept>) -> Result<Inputs, Failure> {
+    /// `kept` are the results that stand in for costs that are not given; `None` when a cost was neither given nor measured.
+    pub(super) fn gather(load: &LoadOptions, costs: &CostOptions, kept: Option<&Kept>) -> Option<Inputs> {
         let cost = |given: Option<f64>, measured: fn(&Kept) -> Option<f64>| {
             let given = given.map(Input::given);
             given.or_else(|| {
@@ -88,7 +85,6 @@ impl Inputs {
                 })
             })
         };
-        let missing = || Failure::NothingMeasured(results::folder().to_owned());
         let row_bytes = Input::load(load.row_bytes, MEASURED_ROW_BYTES, "what smoke measures with");
         let retention_hours = Input::load(load.retention_hours, 168.0, "Kafka's own log.retention.hours");
         let outbox_retention_hours = Input::load(
@@ -101,7 +97,7 @@ impl Inputs {
             // What is not the row itself stays the same.
             wal_bytes.value += row_bytes.value - MEASURED_ROW_BYTES;
         }
-        Ok(Inputs {
+        Some(Inputs {
             events_per_day: Input::given(load.events_per_day),
             peak_factor: Input::load(
                 load.peak_factor,
@@ -120,13 +116,12 @@ impl Inputs {
                 1.0,
                 "no compression: smoke's payloads are no measure",
             ),
-            relay_cpu_us_per_event: cost(costs.relay_cpu_us_per_event, |kept| Some(kept.relay_cpu_us_per_event()))
-                .ok_or_else(missing)?,
+            relay_cpu_us_per_event: cost(costs.relay_cpu_us_per_event, |kept| Some(kept.relay_cpu_us_per_event()))?,
             walsender_cpu_us_per_event: cost(costs.walsender_cpu_us_per_event, |kept| {
                 Some(kept.walsender_cpu_us_per_event())
             }),
-            peak_tps: cost(costs.peak_tps, |kept| Some(kept.drain_events_per_s())).ok_or_else(missing)?,
-            relay_rss_mib: cost(costs.relay_rss_mib, |kept| Some(kept.rss_mib())).ok_or_else(missing)?,
+            peak_tps: cost(costs.peak_tps, |kept| Some(kept.drain_events_per_s()))?,
+            relay_rss_mib: cost(costs.relay_rss_mib, |kept| Some(kept.rss_mib()))?,
             wal_bytes_per_event: wal_bytes.unwrap_or_else(|| Input {
                 value: storage::wal_bytes_estimate(row_bytes.value),
                 origin: Origin::Estimated("the row, 54 bytes around it, 72 of its index entry, 54 of a commit"),
@@ -188,8 +183,8 @@ impl Inputs {
 }
 
 /// The results to take costs from: those named, or the newest.
-pub(super) fn kept(named: Option<&Path>) -> Result<Option<Kept>, Failure> {
-    let newest = || results::newest("smoke", results::folder());
+pub(super) fn kept(named: Option<&Path>, folder: &Path) -> Result<Option<Kept>, Failure> {
+    let newest = || results::newest("smoke", folder);
     let file = named.map(Path::to_owned).or_else(newest);
     file.map(|file| Kept::read(&file)).transpose()
 }
@@ -217,7 +212,7 @@ mod tests {
         costs: CostOptions,
     }
 
-    fn gather(arguments: &str, kept: Option<&Kept>) -> Result<Inputs, Failure> {
+    fn gather(arguments: &str, kept: Option<&Kept>) -> Option<Inputs> {
         let line = format!("capacity --events-per-day 1e7 {arguments}");
         let line = CommandLine::try_parse_from(line.split_whitespace()).expect("valid options");
         Inputs::gather(&line.load, &line.costs, kept)
@@ -226,7 +221,7 @@ mod tests {
     #[test]
     fn costs_that_are_neither_given_nor_measured_are_asked_for() {
         let given = "--relay-cpu-us-per-event 5 --peak-tps 1000";
-        assert!(matches!(gather(given, None), Err(Failure::NothingMeasured(_))));
+        assert!(gather(given, None).is_none());
         let inputs = gather(&format!("{given} --relay-rss-mib 60"), None).expect("all that must be known");
         assert_eq!(inputs.peak_tps, Input::given(1000.0));
         assert_eq!(inputs.walsender_cpu_us_per_event, None);

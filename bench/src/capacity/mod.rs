@@ -14,6 +14,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::results::Folder;
 use inputs::Inputs;
 use options::{CostOptions, LoadOptions};
 use sizing::Sizing;
@@ -30,6 +31,8 @@ pub(crate) struct Options {
     /// Prints JSON instead of tables
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Everything, as JSON.
@@ -42,8 +45,9 @@ struct Plan<'a> {
 
 /// Sizes, and prints.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let kept = inputs::kept(options.measured.as_deref())?;
-    let inputs = Inputs::gather(&options.load, &options.costs, kept.as_ref())?;
+    let kept = inputs::kept(options.measured.as_deref(), options.folder.path())?;
+    let inputs = Inputs::gather(&options.load, &options.costs, kept.as_ref());
+    let inputs = inputs.ok_or_else(|| Failure::NothingMeasured(options.folder.path().to_owned()))?;
     let sizing = sizing::size(&inputs.load(), &inputs.costs());
     let warnings = warnings::warnings(&inputs, &sizing);
     if options.json {

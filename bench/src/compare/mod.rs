@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::steady::Load;
 use crate::subject::Subject;
 use crate::{machine, plot, progress};
@@ -69,6 +69,8 @@ pub(crate) struct Options {
     without_debezium: bool,
     #[command(flatten)]
     subject: Subject,
+    #[command(flatten)]
+    folder: Folder,
     /// Sets a property of Debezium Server, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     debezium_set: Vec<String>,
@@ -95,8 +97,8 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     drop(peers);
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}", report.keep()?.display());
-    plot::from_results(results::folder());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
     println!();
     print!("{}", report.numbers());
     report.expect_same_records()

@@ -8,19 +8,18 @@ use std::path::Path;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::results::{self, Values};
+use crate::results::{self, Folder, Values};
 use table::{Found, GOALS};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where results are kept, instead of this workspace's folder
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Prints the table, and then every number that it was made of.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let folder = options.folder.as_deref().unwrap_or(results::folder());
+    let folder = options.folder.path();
     let mut found = Vec::new();
     for command in table::commands() {
         if let Some(file) = results::newest(command, folder) {

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::machine;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
 use case::Brokers;
 use measure::{Measured, measure};
@@ -58,6 +58,8 @@ pub(crate) struct Options {
     warm_ups: u32,
     #[command(flatten)]
     subject: Subject,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 impl Options {
@@ -93,7 +95,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let circumstances = Circumstances::now(&options.subject.overrides, load_before);
     let report = Report::new(circumstances, options.rows, measured, left_out);
     println!("{}", report.tables());
-    println!("kept in {}\n", report.keep()?.display());
+    println!("kept in {}\n", report.keep(options.folder.path())?.display());
     print!("{}", report.numbers());
     Ok(())
 }

@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::{machine, progress};
 use cases::Case;
 use report::{Measured, Report};
@@ -32,6 +32,8 @@ pub(crate) struct Options {
     once: Option<Case>,
     #[arg(long, hide = true, default_value_t = 1)]
     iterations: u32,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Measures, prints a table, keeps the results, and prints the numbers last.
@@ -46,13 +48,15 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     for case in Case::ALL {
         interrupt.check()?;
         progress::step(&format!("{}: {}", case.name(), case.what()));
-        let timing = timing::measure(case, options.seconds, &results::folder().join("criterion"))?;
+        let timing = timing::measure(case, options.seconds, &options.folder.path().join("criterion"))?;
         let counts = is_counted.then(|| valgrind::count(case, interrupt)).transpose()?;
         measured.push(Measured::new(case, timing, counts));
     }
     let report = Report::new(Circumstances::now(&[], load_before), measured);
     println!("\n{}", report.table());
-    let file = report.circumstances.keep("micro", &report, &report.numbers())?;
+    let file = report
+        .circumstances
+        .keep("micro", options.folder.path(), &report, &report.numbers())?;
     println!("kept in {}\n", file.display());
     print!("{}", report.numbers());
     Ok(())

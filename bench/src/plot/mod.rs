@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::{progress, results};
+use crate::progress;
+use crate::results::{self, Folder};
 use kept::Kept;
 
 /// Sub-commands with results that can be plotted.
@@ -38,6 +39,8 @@ pub(crate) struct Options {
     /// Where the plots go [default: where the results are]
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// A plot that is drawn, but in no file yet.
@@ -49,14 +52,15 @@ struct Plot {
 
 /// Plots, and prints the names of the files.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let folder = options.folder.path();
     let files = match options.results.as_slice() {
-        [] => newest_of_each(results::folder()),
+        [] => newest_of_each(folder),
         named => named.to_vec(),
     };
     if files.is_empty() {
-        return Err(Failure::NothingToPlot(results::folder().to_owned()));
+        return Err(Failure::NothingToPlot(folder.to_owned()));
     }
-    let into = options.into.as_deref().unwrap_or(results::folder());
+    let into = options.into.as_deref().unwrap_or(folder);
     for file in files {
         for made in plot(&file, into)? {
             println!("{}", made.display());

@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
 use crate::{machine, plot, progress};
 use report::{Backlogged, Pair, Report};
@@ -56,6 +56,8 @@ pub(crate) struct Options {
     starts: u32,
     #[command(flatten)]
     subject: Subject,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 impl Options {
@@ -90,8 +92,8 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     );
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}", report.keep()?.display());
-    plot::from_results(results::folder());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
     println!();
     print!("{}", report.numbers());
     Ok(())

@@ -28,7 +28,7 @@ use crate::backlog::ROW_BYTES_MIN;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
 use crate::warm_up::{self, RECORDS};
 use crate::{machine, plot, progress};
@@ -80,6 +80,8 @@ pub(crate) struct Options {
     p99_bound_ms: u32,
     #[command(flatten)]
     subject: Subject,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 impl Options {
@@ -107,23 +109,25 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     warm_up::drain(&installation, options.broker_warm_up_records, interrupt)?;
     warm_up_with_load(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
-    if options.search {
+    let circumstances = || Circumstances::now(&options.subject.overrides, load_before);
+    let numbers = if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
-        let report = peak::Report::new(Circumstances::now(&options.subject.overrides, load_before), found);
-        say(&report.table(), &report.keep()?, &report.numbers());
+        let report = peak::Report::new(circumstances(), found);
+        say(&report.table(), &report.keep(options.folder.path())?);
+        report.numbers()
     } else {
-        let runs = measure_at(options.rate)?;
-        let report = Report::new(Circumstances::now(&options.subject.overrides, load_before), runs);
-        say(&report.table(), &report.keep()?, &report.numbers());
-    }
+        let report = Report::new(circumstances(), measure_at(options.rate)?);
+        say(&report.table(), &report.keep(options.folder.path())?);
+        report.numbers()
+    };
+    plot::from_results(options.folder.path());
+    print!("\n{numbers}");
     Ok(())
 }
 
-/// Tables, where the results are, plots, and the numbers last.
-fn say(table: &str, kept: &Path, numbers: &str) {
+/// Says tables and where the results are.
+fn say(table: &str, kept: &Path) {
     println!("{table}\nkept in {}", kept.display());
-    plot::from_results(results::folder());
-    print!("\n{numbers}");
 }
 
 fn warm_up_with_load(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {

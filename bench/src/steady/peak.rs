@@ -1,7 +1,7 @@
 //! `--search`: the peak TPS, the highest rate at which the 99th percentile stays under a bound.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -128,9 +128,9 @@ impl Report {
         table
     }
 
-    /// Writes the results to a file of their own and says where.
-    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("steady-search", self, &self.numbers())
+    /// Writes the results to a file of their own in a folder and says where.
+    pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        self.circumstances.keep("steady-search", folder, self, &self.numbers())
     }
 
     /// One `name=value` a line.

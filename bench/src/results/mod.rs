@@ -6,12 +6,28 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+/// It is not part of the repository.
+const WORKSPACE_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+
+/// Where results are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Folder {
+    /// Where results are kept, instead of this workspace's folder
+    #[arg(long = "folder", value_name = "FOLDER")]
+    named: Option<PathBuf>,
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        self.named.as_deref().unwrap_or(Path::new(WORKSPACE_FOLDER))
+    }
+}
 
 /// When, where and with what it was measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,10 +53,16 @@ impl Circumstances {
     }
 
     /// Writes the results of one run of a sub-command, which hold these circumstances, and its numbers by name to a file of
-    /// their own, and says where.
-    pub(crate) fn keep(&self, command: &str, results: &impl Serialize, numbers: &str) -> Result<PathBuf, Failure> {
-        fs::create_dir_all(folder()).map_err(Failure::file("make", folder()))?;
-        let file = folder().join(format!("{command}-{}.json", self.finished_unix_s));
+    /// their own in a folder, and says where.
+    pub(crate) fn keep(
+        &self,
+        command: &str,
+        folder: &Path,
+        results: &impl Serialize,
+        numbers: &str,
+    ) -> Result<PathBuf, Failure> {
+        fs::create_dir_all(folder).map_err(Failure::file("make", folder))?;
+        let file = folder.join(format!("{command}-{}.json", self.finished_unix_s));
         let kept = Kept {
             results,
             values: Values::parse(numbers),
@@ -99,11 +121,6 @@ impl fmt::Display for Values {
             .iter()
             .try_for_each(|(name, value)| writeln!(f, "{name}={value}"))
     }
-}
-
-/// Where results are kept; it is not part of the repository.
-pub(crate) fn folder() -> &'static Path {
-    Path::new(FOLDER)
 }
 
 /// The newest results of a sub-command in a folder.
