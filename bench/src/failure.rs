@@ -101,13 +101,20 @@ pub(crate) enum Failure {
     Tls(String),
     /// Nothing to size with.
     #[error(
-        "what an event costs is neither given nor measured: there are no results of smoke in {}; run `smoke`, name its \
+        "what an event costs is neither given nor measured: there are no results of smoke in {} that count; run `smoke`, name its \
          results with --measured, or give --relay-cpu-us-per-event, --peak-tps and --relay-rss-mib",
         .0.display()
     )]
     NothingMeasured(PathBuf),
+    /// Nothing to hold goals against.
+    #[error("there are no results in {}: run `make bench`, or smoke, steady, micro or compare", .0.display())]
+    NoResults(PathBuf),
     /// Nothing to plot.
-    #[error("there are no results of smoke, compare or steady in {}: run one of them, or name results with --results", .0.display())]
+    #[error(
+        "there are no results of smoke, compare or steady in {} that count: run one of them as `make bench-full` does, or name \
+         results with --results",
+        .0.display()
+    )]
     NothingToPlot(PathBuf),
     /// A plot.
     #[error("{name} cannot be drawn: {reason}; a bug of this program, please report it")]

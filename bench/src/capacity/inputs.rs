@@ -9,7 +9,8 @@ use super::options::{CostOptions, LoadOptions};
 use super::sizing::{Costs, Load};
 use super::storage;
 use crate::failure::Failure;
-use crate::results;
+use crate::progress;
+use crate::results::{self, Choice};
 use crate::smoke::Kept;
 
 /// About as large are the rows that smoke measures with.
@@ -182,11 +183,16 @@ impl Inputs {
     }
 }
 
-/// The results to take costs from: those named, or the newest.
+/// The results to take costs from: those named, or the newest that count. What does not is said.
 pub(super) fn kept(named: Option<&Path>, folder: &Path) -> Result<Option<Kept>, Failure> {
-    let newest = || results::newest("smoke", folder);
-    let file = named.map(Path::to_owned).or_else(newest);
-    file.map(|file| Kept::read(&file)).transpose()
+    if let Some(named) = named {
+        return Kept::read(named).map(Some);
+    }
+    let Choice { suitable, left_out } = results::choose("smoke", folder);
+    for left_out in left_out {
+        progress::step(&format!("{left_out}; --measured takes it all the same"));
+    }
+    suitable.first().map(|file| Kept::read(file)).transpose()
 }
 
 fn told(kept: &Kept) -> String {

@@ -25,7 +25,7 @@ pub(crate) struct Options {
     load: LoadOptions,
     #[command(flatten)]
     costs: CostOptions,
-    /// Results of smoke to take costs from, instead of the newest
+    /// Results of smoke to take costs from, instead of the newest with the goals' parameters
     #[arg(long, value_name = "FILE")]
     measured: Option<PathBuf>,
     /// Prints JSON instead of tables

@@ -16,6 +16,7 @@ mod report;
 mod same_records;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::{self, Keys, ROWS_PER_TRANSACTION};
 use crate::drain::{self, Backlog, Client};
@@ -40,7 +41,7 @@ const LIVE_ROW_BYTES: u32 = 600;
 /// For what has just been started, and compiles itself.
 const LIVE_WARM_UP_S: u32 = 10;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of the backlog, 100 a transaction, about 600 bytes each on the wire
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -68,8 +69,10 @@ pub(crate) struct Options {
     #[arg(long, requires = "other")]
     without_debezium: bool,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
     #[command(flatten)]
+    #[serde(skip)]
     folder: Folder,
     /// Sets a property of Debezium Server, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
@@ -92,7 +95,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
         options.repetitions
     };
     let live = live::in_turn(&installation, &peers, load, repetitions, interrupt)?;
-    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
+    let circumstances = Circumstances::now(&options.subject, options, load_before);
     let report = Report::new(circumstances, &options.debezium_set, turns, live, &peers, differences);
     drop(peers);
     drop(installation);

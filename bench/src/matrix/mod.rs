@@ -12,6 +12,7 @@ mod report;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::PayloadType;
 use crate::door::Door;
@@ -26,7 +27,7 @@ use measure::{Measured, measure};
 use plan::{Dimensions, Plan, Planned, matrix};
 use report::Report;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of each backlog; more for a larger transaction, fewer where they would have more than 1 GiB
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -57,8 +58,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     warm_ups: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
     #[command(flatten)]
+    #[serde(skip)]
     folder: Folder,
 }
 
@@ -92,7 +95,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     for same_servers in cases.chunk_by(|one, next| one.case.brokers == next.case.brokers) {
         measured.extend(measure_all(program.clone(), same_servers, options, interrupt)?);
     }
-    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
+    let circumstances = Circumstances::now(&options.subject, options, load_before);
     let report = Report::new(circumstances, options.rows, measured, left_out);
     println!("{}", report.tables());
     println!("kept in {}\n", report.keep(options.folder.path())?.display());

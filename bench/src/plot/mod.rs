@@ -25,7 +25,7 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::progress;
-use crate::results::{self, Folder};
+use crate::results::{self, Choice, Folder};
 use kept::Kept;
 
 /// Sub-commands with results that can be plotted.
@@ -33,7 +33,7 @@ const PLOTTED: [&str; 4] = ["smoke", "compare", "steady", "steady-search"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Results of smoke, compare or steady, instead of the newest of each; repeatable, but of one kind the last one counts
+    /// Results of smoke, compare or steady, instead of the newest of each that have the goals' parameters; repeatable, but of one kind the last one counts
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
     /// Where the plots go [default: where the results are]
@@ -80,11 +80,16 @@ pub(crate) fn from_results(folder: &Path) {
     }
 }
 
+/// Those that count; what does not is said.
 fn newest_of_each(folder: &Path) -> Vec<PathBuf> {
-    PLOTTED
-        .iter()
-        .filter_map(|command| results::newest(command, folder))
-        .collect()
+    let newest = PLOTTED.iter().filter_map(|command| {
+        let Choice { suitable, left_out } = results::choose(command, folder);
+        for left_out in left_out {
+            progress::step(&format!("{left_out}; `plot --results` draws it all the same"));
+        }
+        suitable.into_iter().next()
+    });
+    newest.collect()
 }
 
 /// All plots of one file.

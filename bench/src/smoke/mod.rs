@@ -10,6 +10,7 @@ mod report;
 mod start;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::{self, Keys, Payload, ROWS_PER_TRANSACTION};
 use crate::carrier::Configured;
@@ -31,7 +32,7 @@ const LARGE_ROW_BYTES: u32 = 1024;
 const LARGE_SLOT: &str = "large";
 const SINGLE_SLOT: &str = "single";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of the backlog, 100 a transaction, about 600 bytes each on the wire
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -55,8 +56,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
     #[command(flatten)]
+    #[serde(skip)]
     folder: Folder,
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
     let report = Report::new(
-        Circumstances::now(&options.subject.overrides, load_before),
+        Circumstances::now(&options.subject, options, load_before),
         backlog,
         singles,
         large,

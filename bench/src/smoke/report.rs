@@ -215,7 +215,7 @@ mod tests {
             pairs,
             wal_bytes_per_event: 700.0,
         };
-        let circumstances = Circumstances::now(&[], 0.0);
+        let circumstances = Circumstances::example();
         Report::new(
             circumstances,
             backlog,

@@ -23,6 +23,7 @@ use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
+use serde::Serialize;
 
 use crate::backlog::ROW_BYTES_MIN;
 use crate::failure::Failure;
@@ -39,7 +40,7 @@ pub(crate) use measure::{Steady, measure};
 use report::Report;
 use search::{RATE_MAX, RATE_MIN};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Events a second that are offered; with --search the first rate to try
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(i64::from(RATE_MIN)..=i64::from(RATE_MAX)))]
@@ -79,8 +80,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     p99_bound_ms: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
     #[command(flatten)]
+    #[serde(skip)]
     folder: Folder,
 }
 
@@ -109,7 +112,7 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     warm_up::drain(&installation, options.broker_warm_up_records, interrupt)?;
     warm_up_with_load(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
-    let circumstances = || Circumstances::now(&options.subject.overrides, load_before);
+    let circumstances = || Circumstances::now(&options.subject, options, load_before);
     let numbers = if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
         let report = peak::Report::new(circumstances(), found);

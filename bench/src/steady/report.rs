@@ -170,7 +170,7 @@ mod tests {
     fn each_number_is_the_median_of_its_own_over_the_runs() {
         let runs = [(1.0, 30.0), (2.0, 10.0), (3.0, 20.0)];
         let runs = runs.map(|(p50_ms, p99_ms)| Steady::example(2_000, Latency::example(p50_ms, p99_ms)));
-        let lines = Report::new(Circumstances::now(&[], 0.0), runs.to_vec()).numbers();
+        let lines = Report::new(Circumstances::example(), runs.to_vec()).numbers();
         for line in [
             "steady_rate_events_per_s=2000",
             "steady_commit_to_ack_p50_ms=2.00",
@@ -187,7 +187,7 @@ mod tests {
             commit_to_ack: None,
             ..Steady::example(10, Latency::example(1.0, 2.0))
         };
-        let lines = Report::new(Circumstances::now(&[], 0.0), vec![run]).numbers();
+        let lines = Report::new(Circumstances::example(), vec![run]).numbers();
         assert!(
             !lines.contains("commit_to_ack") && lines.contains("commit_to_consumer"),
             "{lines}"
