@@ -96,6 +96,12 @@ pub(crate) enum Failure {
     /// The command line of a program under measurement.
     #[error("`{command}` cannot be run: {reason}")]
     CommandLine { command: String, reason: String },
+    /// What the relay is compared with.
+    #[error(
+        "Debezium Server {version} cannot be run: {missing}; Kafka itself needs only Java 17. Without it the relay can be compared \
+         with another relay: `compare --without-debezium --other COMMAND`"
+    )]
+    NoDebezium { version: &'static str, missing: String },
     /// The servers' encrypted doors.
     #[error("the servers cannot be reached over TLS: {0}")]
     Tls(String),
