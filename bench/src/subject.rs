@@ -16,6 +16,9 @@ pub(crate) struct Subject {
     /// Sets a key of the relay's configuration, for experiments; repeatable
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    /// Brokers that start sooner and carry less: for tests of this program
+    #[arg(long, hide = true)]
+    pub(crate) quick_start: bool,
 }
 
 impl Subject {

@@ -38,8 +38,6 @@ use same_records::Comparison;
 const AGGREGATES: u32 = 1_000;
 /// As the rows of the backlog.
 const LIVE_ROW_BYTES: u32 = 600;
-/// For what has just been started, and compiles itself.
-const LIVE_WARM_UP_S: u32 = 10;
 
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
@@ -55,6 +53,9 @@ pub(crate) struct Options {
     /// How long it is measured each time; 0 leaves it out
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     live_seconds: u32,
+    /// It is on for so long before: for what has just been started, and compiles itself
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    live_warm_up_seconds: u32,
     /// How often each drains the backlog before anything counts: for the broker
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
     warm_ups: u32,
@@ -79,16 +80,27 @@ pub(crate) struct Options {
     debezium_set: Vec<String>,
 }
 
+impl Options {
+    fn live_load(&self) -> Load {
+        Load::of_single_rows(
+            self.live_rate,
+            LIVE_ROW_BYTES,
+            self.live_warm_up_seconds,
+            self.live_seconds,
+        )
+    }
+}
+
 /// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let distribution = (!options.without_debezium).then(Distribution::find).transpose()?;
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
     let peers = peer::all(distribution, options, &installation, interrupt)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
-    let load = Load::of_single_rows(options.live_rate, LIVE_ROW_BYTES, LIVE_WARM_UP_S, options.live_seconds);
+    let load = options.live_load();
     let repetitions = if options.live_seconds == 0 {
         0
     } else {

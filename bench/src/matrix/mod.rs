@@ -114,7 +114,7 @@ fn measure_all(
         return Ok(Vec::new());
     };
     let brokers = first.case.brokers.number();
-    let installation = Installation::with_brokers(brokers, program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::with_brokers(brokers, program, &options.subject, interrupt)?;
     // A broker that has just started compiles its own code first.
     let warm_ups = [options.warm_ups].into_iter().chain(std::iter::repeat(1));
     let measured = cases.iter().zip(warm_ups);

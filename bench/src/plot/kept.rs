@@ -127,12 +127,12 @@ pub(super) struct Compared {
     pub(super) records: Result<String, String>,
 }
 
-/// The relay's figures over the other's, medians of the pairs.
+/// The relay's figures over the other's, medians of the pairs; `None` where the other's was too small to be seen.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ratios {
-    pub(super) drain_ratio: f64,
-    pub(super) cpu_ratio: f64,
-    pub(super) rss_ratio: f64,
+    pub(super) drain_ratio: Option<f64>,
+    pub(super) cpu_ratio: Option<f64>,
+    pub(super) rss_ratio: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -71,12 +71,17 @@ const DRAIN: [Parameter; 4] = [
     ("/parameters/warm_ups", "--warm-ups", AtLeast(3.0)),
 ];
 
-const COMPARE: [Parameter; 6] = [
+const COMPARE: [Parameter; 7] = [
     ("/parameters/rows", "--rows", AtLeast(500_000.0)),
     ("/parameters/repetitions", "--repetitions", AtLeast(3.0)),
     ("/parameters/warm_ups", "--warm-ups", AtLeast(2.0)),
     ("/parameters/live_rate", "--live-rate", Exactly(1_000.0)),
     ("/parameters/live_seconds", "--live-seconds", AtLeastOrNone(20.0)),
+    (
+        "/parameters/live_warm_up_seconds",
+        "--live-warm-up-seconds",
+        AtLeast(10.0),
+    ),
     ("/parameters/debezium_set", "--debezium-set", Given(false)),
 ];
 

@@ -80,7 +80,7 @@ impl Options {
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
     installation.relay.command(&["slot", "create"], interrupt)?;
     let backlog = drain_in_turn(&installation, options.plan(), interrupt)?;
     let singles = drain_singles(&installation, options, interrupt)?;

@@ -108,7 +108,7 @@ impl Options {
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
     warm_up::drain(&installation, options.broker_warm_up_records, interrupt)?;
     warm_up_with_load(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
