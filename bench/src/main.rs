@@ -34,6 +34,7 @@ mod stat;
 mod steady;
 mod subject;
 mod topic;
+mod turns;
 mod usage;
 mod warm_up;
 

@@ -27,7 +27,7 @@ use crate::relay::SLOT;
 use crate::results::{Circumstances, Folder};
 use crate::steady::Load;
 use crate::subject::Subject;
-use crate::{machine, plot, progress};
+use crate::{machine, plot, progress, turns};
 use distribution::Distribution;
 use peer::Peer;
 use published::Reader;
@@ -135,23 +135,23 @@ fn drain_in_turn(
         Keys::Repeated { aggregates },
     )?;
     let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
-    let turn = |which: &str, number: u32, of: u32| {
-        let drained_by = |client: Client<'_>| {
-            progress::step(&format!("{which}{number} of {of}: {client} drains"));
-            drain::drain(installation, &backlog, client, interrupt)
-        };
-        let relay = drained_by(Client::Carrier(&installation.relay, &installation.topic))?;
-        let of_peers = peers
-            .iter()
-            .map(|peer| drained_by(Client::Carrier(peer.carrier.as_ref(), &peer.topic)));
-        let peers = of_peers.collect::<Result<_, Failure>>()?;
-        Ok::<Turn, Failure>(Turn { relay, peers })
+    let relay = Client::Carrier(&installation.relay, &installation.topic);
+    let peers = peers
+        .iter()
+        .map(|peer| Client::Carrier(peer.carrier.as_ref(), &peer.topic));
+    let all: Vec<Client<'_>> = [relay].into_iter().chain(peers).collect();
+    let turn = |which: &str, turn: u32, of: u32| {
+        let drains = turns::in_rotation(turn, &all, |client| {
+            progress::step(&format!("{which}{} of {of}: {client} drains", turn + 1));
+            drain::drain(installation, &backlog, *client, interrupt)
+        });
+        Ok(Turn::of(drains?))
     };
     // All of them, so that each topic has the backlog as often.
-    for warm_up in 1..=options.warm_ups {
+    for warm_up in 0..options.warm_ups {
         turn("warm-up ", warm_up, options.warm_ups)?;
     }
-    let turns = (1..=options.repetitions).map(|repetition| turn("", repetition, options.repetitions));
+    let turns = (0..options.repetitions).map(|repetition| turn("", repetition, options.repetitions));
     let turns = turns.collect::<Result<_, Failure>>()?;
     database.drop_slot(SLOT)?;
     Ok(turns)

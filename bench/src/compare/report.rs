@@ -20,6 +20,17 @@ pub(super) struct Turn {
     pub(super) peers: Vec<Drain>,
 }
 
+impl Turn {
+    /// The relay's drain, and then the peers'.
+    pub(super) fn of(drains: Vec<Drain>) -> Turn {
+        let mut drains = drains.into_iter();
+        Turn {
+            relay: drains.next().expect("the relay has drained"),
+            peers: drains.collect(),
+        }
+    }
+}
+
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

@@ -1,6 +1,6 @@
 //! `smoke`: the numbers that every change is looked at with.
 //!
-//! 1. A backlog, drained in turn by `pg_recvlogical` and by the relay, each time from an equal slot.
+//! 1. A backlog, drained in turn by `pg_recvlogical` and by the relay, each time from an equal slot; who begins changes.
 //! 2. The same with rows that were committed one by one.
 //! 3. One large transaction, drained by the relay.
 //! 4. A single row that waits, and how long the relay takes from its start to the record.
@@ -22,7 +22,7 @@ use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
 use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
-use crate::{machine, plot, progress};
+use crate::{machine, plot, progress, turns};
 use report::{Backlogged, Pair, Report};
 
 pub(crate) use kept::Kept;
@@ -133,20 +133,16 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
             drain::drain(installation, &backlog, over_tls, interrupt)?;
         }
     }
-    let mut pairs = Vec::new();
-    for repetition in 1..=plan.repetitions {
-        let drained_by = |client| {
-            progress::step(&format!("{repetition} of {}: {client} drains", plan.repetitions));
-            drain::drain(installation, &backlog, client, interrupt)
-        };
-        let (recvlogical, relay) = (drained_by(Client::Recvlogical(Door::Tcp))?, drained_by(relay)?);
-        let relay_over_tls = plan.is_over_tls_too.then(|| drained_by(over_tls)).transpose()?;
-        pairs.push(Pair {
-            recvlogical,
-            relay,
-            relay_over_tls,
+    let mut clients = vec![Client::Recvlogical(Door::Tcp), relay];
+    clients.extend(plan.is_over_tls_too.then_some(over_tls));
+    let pairs = (0..plan.repetitions).map(|turn| {
+        let drains = turns::in_rotation(turn, &clients, |client| {
+            progress::step(&format!("{} of {}: {client} drains", turn + 1, plan.repetitions));
+            drain::drain(installation, &backlog, *client, interrupt)
         });
-    }
+        Ok(Pair::of(drains?))
+    });
+    let pairs = pairs.collect::<Result<Vec<Pair>, Failure>>()?;
     // From now on the server need not keep the WAL of the backlog.
     database.drop_slot(plan.slot)?;
     Ok(Backlogged {

@@ -22,6 +22,19 @@ pub(super) struct Pair {
     pub(super) relay_over_tls: Option<Drain>,
 }
 
+impl Pair {
+    /// In the order of the fields.
+    pub(super) fn of(drains: Vec<Drain>) -> Pair {
+        let mut drains = drains.into_iter();
+        let mut next = || drains.next().expect("each of both has drained");
+        Pair {
+            recvlogical: next(),
+            relay: next(),
+            relay_over_tls: drains.next(),
+        }
+    }
+}
+
 /// What was measured on the backlog.
 #[derive(Debug)]
 pub(super) struct Backlogged {
