@@ -132,7 +132,7 @@ impl Inputs {
             compression_ratio: Input::load(
                 load.compression_ratio,
                 1.0,
-                "no compression: smoke's payloads are no measure",
+                "no compression: measure that of your own payloads",
             ),
             relay_cpu_us_per_event: or_measured(
                 costs.relay_cpu_us_per_event,

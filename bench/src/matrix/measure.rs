@@ -112,9 +112,7 @@ impl<'i> Bench<'i> {
         let filling = Filling {
             rows,
             rows_per_transaction: case.rows_per_transaction,
-            payload: Payload::OfRow {
-                row_bytes: case.row_bytes,
-            },
+            payload: Payload::of_row(case.row_bytes),
             payload_type: case.payload,
             keys: Keys::Distinct,
         };

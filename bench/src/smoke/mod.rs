@@ -172,10 +172,7 @@ fn drain_large(installation: &Installation, options: &Options, interrupt: &Inter
     let database = &installation.database;
     database.create_slot(LARGE_SLOT)?;
     progress::step(&format!("a transaction of {} rows", options.large_rows));
-    let payload = Payload::OfRow {
-        row_bytes: LARGE_ROW_BYTES,
-    };
-    backlog::fill_at_once(database, options.large_rows, payload)?;
+    backlog::fill_at_once(database, options.large_rows, Payload::of_row(LARGE_ROW_BYTES))?;
     let backlog = Backlog::up_to_now(LARGE_SLOT, options.large_rows, database)?;
     let relay = Client::Carrier(&installation.relay, &installation.topic);
     let drained = drain::drain(installation, &backlog, relay, interrupt)?;

@@ -13,6 +13,7 @@ use super::reader::Reader;
 use super::rest;
 use super::snapshot::{CpuPercent, Snapshot, Waited};
 use super::writer::Writer;
+use crate::backlog::Payload;
 use crate::carrier::Carrier;
 use crate::child::Child;
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ pub(crate) fn measure(
     load: Load,
     interrupt: &Interrupt,
 ) -> Result<Steady, Failure> {
+    Payload::of_row(load.row_bytes).prepare(&installation.database)?;
     let rest_s = rest::wait(installation, interrupt)?;
     installation.database.create_slot(SLOT)?;
     let records_before = topic.records()?;

@@ -25,7 +25,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
 use serde::Serialize;
 
-use crate::backlog::ROW_BYTES_MIN;
+use crate::backlog::Payload;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
@@ -64,7 +64,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rows_per_transaction: u32,
     /// Bytes of a row on the wire, about
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(ROW_BYTES_MIN..=1_000_000))]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(Payload::ROW_BYTES_MIN..=1_000_000))]
     row_bytes: u32,
     /// Connections that write [default: as many as the rate needs when a commit takes 4 ms, 8 to 64]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200))]
