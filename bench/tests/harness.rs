@@ -155,7 +155,17 @@ fn carried(steady: &Done) -> Outcome {
         "idle_percent=",
     ])?;
     let rate = steady.result("/runs/0/load/rate_events_per_s")?;
-    ensure(rate == 50, || rate.to_string())
+    ensure(rate == 50, || rate.to_string())?;
+    let histogram = steady.result("/runs/0/histograms_us/insert_to_consumer")?;
+    let counts = histogram
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pair| pair[1].as_u64());
+    let events = steady.result("/runs/0/events")?;
+    ensure(events == counts.sum::<u64>(), || {
+        format!("{events} events in {histogram}")
+    })
 }
 
 /// Two relays of one build publish the same.

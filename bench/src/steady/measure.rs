@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::backlog_growth;
 use super::commit_to_ack::Buckets;
-use super::journal::{Journal, Latencies, Punctuality};
+use super::journal::{Histograms, Journal, Latencies, Punctuality};
 use super::latency::Latency;
 use super::load::Load;
 use super::reader::Reader;
@@ -42,6 +42,8 @@ pub(crate) struct Steady {
     pub(crate) events: usize,
     pub(crate) writer: Punctuality,
     pub(crate) latencies: Latencies,
+    /// What they were made of.
+    pub(crate) histograms_us: Histograms,
     /// From the relay's own histogram, for each transaction; only the relay has it.
     pub(crate) commit_to_ack: Option<Latency>,
     /// Over the window.
@@ -82,13 +84,15 @@ pub(crate) fn measure(
     installation.database.drop_slot(SLOT)?;
     let journal = Journal::new(load, origin, sent, seen);
     journal.expect_each_row_once(carrier.name())?;
+    let (latencies, histograms_us) = journal.latencies();
     Ok(Steady {
         carrier: carrier.name().to_owned(),
         load,
         rest_s,
         events: journal.events(),
         writer: journal.punctuality(),
-        latencies: journal.latencies(),
+        latencies,
+        histograms_us,
         commit_to_ack,
         cpu_percent: window.after.cpu_percent_since(&window.before),
         waited_for_a_core_percent: window.after.waited_percent_since(&window.before),
@@ -206,41 +210,6 @@ impl<'r> Run<'r> {
 
     fn snapshot(&self) -> Snapshot {
         Snapshot::of(self.child.pid(), self.walsender, self.installation)
-    }
-}
-
-#[cfg(test)]
-impl Steady {
-    /// A punctual writer and one latency for all, at a rate.
-    pub(crate) fn example(rate_events_per_s: u32, latency: Latency) -> Steady {
-        let load = Load::of_single_rows(rate_events_per_s, 600, 1, 2);
-        Steady {
-            carrier: "the relay".to_owned(),
-            load,
-            rest_s: Some(1.0),
-            events: 1,
-            writer: Punctuality {
-                achieved_events_per_s: f64::from(rate_events_per_s),
-                late_share: 0.0,
-                max_lag_ms: 0.0,
-                never_begun: 0,
-            },
-            latencies: Latencies {
-                insert_to_commit: latency,
-                insert_to_consumer: latency,
-                intended_to_consumer: latency,
-                commit_to_consumer: latency,
-            },
-            commit_to_ack: Some(latency),
-            cpu_percent: CpuPercent {
-                carrier: 10.0 * latency.p50_ms,
-                ..CpuPercent::default()
-            },
-            waited_for_a_core_percent: None,
-            peak_rss_mib: 12.0,
-            backlog_growth_events: 0.0,
-            load_average: 0.0,
-        }
     }
 }
 

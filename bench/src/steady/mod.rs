@@ -5,6 +5,8 @@
 
 mod backlog_growth;
 mod commit_to_ack;
+#[cfg(test)]
+mod example;
 mod journal;
 mod latency;
 mod load;
