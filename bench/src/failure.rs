@@ -117,7 +117,7 @@ pub(crate) enum Failure {
     NoResults(PathBuf),
     /// Nothing to plot.
     #[error(
-        "there are no results of smoke, compare or steady in {} that count: run one of them as `make bench-full` does, or name \
+        "there are no results of smoke, drain, compare or steady in {} that count: run one of them as `make bench-full` does, or name \
          results with --results",
         .0.display()
     )]

@@ -12,6 +12,7 @@ use serde_json::Value;
 const SMOKE: &str = "smoke --rows 300 --repetitions 2 --warm-ups 0 --single-rows 50 --large-rows 50 --starts 1 --tls";
 const STEADY: &str =
     "steady --rate 50 --seconds 1 --warm-up-seconds 0 --broker-warm-up-records 100 --broker-warm-up-seconds 0";
+const DRAIN: &str = "drain --rows 200 --row-bytes 600 --door unix --repetitions 1 --warm-ups 1";
 const COMPARE: &str = "compare --without-debezium --rows 200 --repetitions 1 --warm-ups 0 \
      --live-rate 50 --live-seconds 1 --live-warm-up-seconds 0";
 
@@ -113,19 +114,22 @@ fn everything_is_measured_kept_drawn_and_said() -> Outcome {
     // Each with servers of its own, side by side: most of the time they start.
     let running = [
         bench.start(SMOKE, &[])?,
+        bench.start(DRAIN, &[])?,
         bench.start(STEADY, &[])?,
         bench.start(COMPARE, &["--other", &other])?,
     ];
     // All of them, so that none is left running when one has failed.
-    let [smoke, steady, compare] = running.map(Child::wait_with_output);
+    let [smoke, drain, steady, compare] = running.map(Child::wait_with_output);
     let smoke = bench.done(&smoke?)?;
+    let drain = bench.done(&drain?)?;
     let steady = bench.done(&steady?)?;
     let compare = bench.done(&compare?)?;
     drained(&smoke)?;
+    limits_are_known(&drain)?;
     carried(&steady)?;
     compared(&compare)?;
     goals_say_what_does_not_count(&bench, &steady)?;
-    plots_are_drawn(&bench, [&smoke, &steady, &compare])?;
+    plots_are_drawn(&bench, &[&smoke, &drain, &steady, &compare])?;
     capacity_says_where_its_numbers_are_from(&bench, &smoke, &steady)
 }
 
@@ -145,6 +149,28 @@ fn drained(smoke: &Done) -> Outcome {
     ];
     let rows: Vec<Value> = rows.iter().map(|place| smoke.result(place)).collect::<Outcome<_>>()?;
     ensure(rows == [300, 300, 50, 50], || format!("{rows:?}"))
+}
+
+/// Whoever stands for a limit has taken as many rows as the relay, and they are as large as was asked for.
+fn limits_are_known(drain: &Done) -> Outcome {
+    drain.must_say(&[
+        "drain_ratio=",
+        "drain_reader_ratio=",
+        "drain_producer_ratio=",
+        "drain_tcp_ratio=",
+    ])?;
+    let turn = drain.result("/cases/0/turns/0")?;
+    for who in [
+        "recvlogical",
+        "lazy_reader",
+        "producer_alone",
+        "relay",
+        "relay_over_tcp",
+    ] {
+        ensure(turn[who]["rows"] == 200, || format!("{who}: {turn}"))?;
+    }
+    let row_bytes = turn["row_bytes"].as_f64().unwrap_or_default();
+    ensure((595.0..615.0).contains(&row_bytes), || turn.to_string())
 }
 
 fn carried(steady: &Done) -> Outcome {
@@ -190,10 +216,10 @@ fn goals_say_what_does_not_count(bench: &Bench, steady: &Done) -> Outcome {
     Ok(())
 }
 
-fn plots_are_drawn(bench: &Bench, done: [&Done; 3]) -> Outcome {
+fn plots_are_drawn(bench: &Bench, done: &[&Done]) -> Outcome {
     let named: Vec<&str> = done.iter().flat_map(|done| ["--results", done.file()]).collect();
     bench.run(&[&["plot"][..], &named].concat())?;
-    for plot in ["drain.svg", "cpu.svg", "latency.svg", "overview.svg"] {
+    for plot in ["drain.svg", "cpu.svg", "matrix.svg", "latency.svg", "overview.svg"] {
         let svg = fs::read_to_string(bench.folder.path().join(plot))?;
         ensure(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), || svg)?;
     }

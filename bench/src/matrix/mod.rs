@@ -19,9 +19,9 @@ use crate::door::Door;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::machine;
 use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
+use crate::{machine, plot};
 use case::Brokers;
 use measure::{Measured, measure};
 use plan::{Dimensions, Plan, Planned, matrix};
@@ -98,7 +98,9 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let circumstances = Circumstances::now(&options.subject, options, load_before);
     let report = Report::new(circumstances, options.rows, measured, left_out);
     println!("{}", report.tables());
-    println!("kept in {}\n", report.keep(options.folder.path())?.display());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
+    println!();
     print!("{}", report.numbers());
     Ok(())
 }

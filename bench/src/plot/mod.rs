@@ -11,6 +11,7 @@ mod drain;
 mod frame;
 mod kept;
 mod latency;
+mod matrix;
 mod number;
 mod overview;
 mod palette;
@@ -29,11 +30,11 @@ use crate::results::{self, Choice, Folder};
 use kept::Kept;
 
 /// Sub-commands with results that can be plotted.
-const PLOTTED: [&str; 4] = ["smoke", "compare", "steady", "steady-search"];
+const PLOTTED: [&str; 5] = ["smoke", "drain", "compare", "steady", "steady-search"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Results of smoke, compare or steady, instead of the newest of each that have the goals' parameters; repeatable, but of one kind the last one counts
+    /// Results of smoke, drain, compare or steady, instead of the newest of each that have the goals' parameters; repeatable, but of one kind the last one counts
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
     /// Where the plots go [default: where the results are]
@@ -97,6 +98,7 @@ fn plot(file: &Path, into: &Path) -> Result<Vec<PathBuf>, Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let plots = match Kept::read(file)? {
         Kept::Smoke(smoke) => vec![drain::plot(&smoke, &name)?, cpu::plot(&smoke, &name)?],
+        Kept::Matrix(matrix) => vec![matrix::plot(&matrix, &name)?],
         Kept::Compare(compare) => vec![overview::plot(&compare, &name)?],
         Kept::Steady(steady) => vec![latency::plot(&steady, &name)?],
         Kept::Search(search) => vec![peak::plot(&search, &name)?],
