@@ -1,5 +1,6 @@
 //! `goals`: what was asked for, beside what the newest results with the goals' own parameters say.
 
+mod goal;
 mod table;
 
 use std::fs;
@@ -9,7 +10,8 @@ use clap::Args;
 
 use crate::failure::Failure;
 use crate::results::{self, Choice, Folder, Values};
-use table::{Found, GOALS};
+use goal::GOALS;
+use table::Found;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -21,7 +23,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = options.folder.path();
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
-    for command in table::commands() {
+    for command in goal::commands() {
         let Choice {
             suitable,
             left_out: of_command,

@@ -124,17 +124,10 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
     };
     let relay = Client::Carrier(&installation.relay, &installation.topic);
     let over_tls = Client::Carrier(&over_tls, &installation.topic);
-    // A broker that has just started spends more on compiling its own code than on records; it takes it a million
-    // records and more to be done with that.
-    for warm_up in 1..=plan.warm_ups {
-        progress::step(&format!("warm-up {warm_up} of {}", plan.warm_ups));
-        drain::drain(installation, &backlog, relay, interrupt)?;
-        if plan.is_over_tls_too {
-            drain::drain(installation, &backlog, over_tls, interrupt)?;
-        }
-    }
     let mut clients = vec![Client::Recvlogical(Door::Tcp), relay];
     clients.extend(plan.is_over_tls_too.then_some(over_tls));
+    // Not `pg_recvlogical`, which leaves the broker alone.
+    warm_up(installation, &backlog, &clients[1..], plan.warm_ups, interrupt)?;
     let pairs = (0..plan.repetitions).map(|turn| {
         let drains = turns::in_rotation(turn, &clients, |client| {
             progress::step(&format!("{} of {}: {client} drains", turn + 1, plan.repetitions));
@@ -149,6 +142,24 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
         pairs,
         wal_bytes_per_event: wal_bytes / f64::from(plan.rows),
     })
+}
+
+/// A broker that has just started spends more on compiling its own code than on records; it takes it a million records and
+/// more to be done with that.
+fn warm_up(
+    installation: &Installation,
+    backlog: &Backlog,
+    clients: &[Client<'_>],
+    times: u32,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    for warm_up in 1..=times {
+        progress::step(&format!("warm-up {warm_up} of {times}"));
+        for client in clients {
+            drain::drain(installation, backlog, *client, interrupt)?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows that came alone, each in a transaction of its own.
