@@ -152,3 +152,10 @@ pub enum MappingError {
         source: TopicNameError,
     },
 }
+
+impl MappingError {
+    /// Whether the row is to blame. Otherwise no row of its table can be read, and somebody has made a mistake outside.
+    pub const fn is_of_the_row(&self) -> bool {
+        matches!(self, Self::Null { .. } | Self::Unreadable { .. } | Self::Topic { .. })
+    }
+}

@@ -30,6 +30,20 @@ impl Position {
         text.decimal(u64::from(self.xid));
         text.finish()
     }
+
+    /// Reads what [`Position::header`] wrote.
+    pub fn from_header(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (commit_lsn, ordinal, xid) = (parts.next()?, parts.next()?, parts.next()?);
+        if parts.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            commit_lsn: Lsn::new(u64::from_str_radix(commit_lsn, 16).ok()?),
+            ordinal: u32::from_str_radix(ordinal, 16).ok()?,
+            xid: xid.parse().ok()?,
+        })
+    }
 }
 
 /// The two ends of a transaction's commit record.
@@ -84,6 +98,11 @@ mod tests {
             assert!(pair[0].header().as_bytes() < pair[1].header().as_bytes(), "{pair:?}");
         }
         assert_eq!(at(0x016B_3748, 3).header().as_bytes(), b"00000000016B3748-00000003-7");
+        let read = |text| Position::from_header(text);
+        assert_eq!(read("00000000016B3748-0000000A-7"), Some(at(0x016B_3748, 10)));
+        for wrong in ["", "016B3748-3", "x-3-7", "00000000016B3748-00000003-7-1"] {
+            assert_eq!(read(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

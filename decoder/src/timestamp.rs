@@ -1,5 +1,7 @@
 //! Points in time as PostgreSQL sends them.
 
+use std::fmt;
+
 /// Unix time of 2000-01-01 00:00:00 UTC, PostgreSQL's epoch, in microseconds.
 const POSTGRES_EPOCH_US: i64 = 946_684_800_000_000;
 
@@ -46,6 +48,23 @@ impl Timestamp {
         let seconds_of_day_us = clock_us(time)?;
         let days = days_from_civil(year, month, day);
         Some(Self(days * 86_400_000_000 + seconds_of_day_us - offset_us(offset)?))
+    }
+}
+
+/// To the millisecond, in UTC: `2026-11-22T15:39:13.123Z`, which [`Timestamp::from_iso_text`] reads.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, of_day_ms) = (
+            self.as_unix_ms().div_euclid(86_400_000),
+            self.as_unix_ms().rem_euclid(86_400_000),
+        );
+        let (year, month, day) = civil_from_days(days);
+        let (seconds, ms) = (of_day_ms / 1000, of_day_ms % 1000);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z"
+        )
     }
 }
 
@@ -98,6 +117,19 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
+/// The other way round (Howard Hinnant, `civil_from_days`).
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +155,23 @@ mod tests {
         ] {
             assert_eq!(Timestamp::from_iso_text(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_time_is_shown_as_it_is_read() {
+        for text in [
+            "1970-01-01T00:00:00.000Z",
+            "2000-02-29T23:59:59.999Z",
+            "2026-11-22T15:39:13.500Z",
+            "1969-12-31T23:59:59.001Z",
+            "2100-03-01T00:00:00.000Z",
+        ] {
+            assert_eq!(
+                Timestamp::from_iso_text(text).map(|at| at.to_string()).as_deref(),
+                Some(text)
+            );
+        }
+        assert_eq!(Timestamp::from_unix_us(-1).to_string(), "1969-12-31T23:59:59.999Z");
     }
 
     #[test]

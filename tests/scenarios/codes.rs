@@ -50,7 +50,7 @@ fn collect(place: &Path, sources: &mut String) -> Outcome {
 #[test]
 fn a_code_is_explained_on_the_terminal_and_one_that_is_none_is_refused() -> Outcome {
     let explain = |code: &str| program::run(Path::new("/dev/null"), &["explain", code]);
-    explain("slot_lost")?.must(0, &["the relay: halts", "slot drop --yes"])?;
+    explain("slot_lost")?.must(0, &["the relay: halts", "outbox-relay recover"])?;
     explain("slot_lots")?.must_refuse("code_unknown", &["slot_lots"])
 }
 

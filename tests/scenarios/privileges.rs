@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use outbox_relay::fault::FaultCode;
 use outbox_relay_tests::database::Database;
 use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::relay::Relay;
@@ -53,8 +54,27 @@ impl Right {
         }
     }
 
+    /// As the catalogs have it: there a column is an object of its own.
     fn line(&self) -> String {
-        format!("{}: {} ON {}", self.role, self.right, self.object)
+        let Self {
+            role, right, object, ..
+        } = self;
+        match right.trim_end_matches(')').split_once(" (") {
+            Some((right, column)) => format!("{role}: {right} ON column {column} of {object}"),
+            None => format!("{role}: {right} ON {object}"),
+        }
+    }
+
+    /// The right to several columns is one to each.
+    fn for_each_column(self) -> Vec<Right> {
+        let Some((right, columns)) = self.right.trim_end_matches(')').split_once(" (") else {
+            return vec![self];
+        };
+        let each = columns.split(", ").map(|column| Right {
+            right: format!("{right} ({column})"),
+            ..self.clone()
+        });
+        each.collect()
     }
 }
 
@@ -75,7 +95,7 @@ fn listed(name: &str) -> Vec<Right> {
             without,
         })
     });
-    rights.collect()
+    rights.flat_map(Right::for_each_column).collect()
 }
 
 /// Everything that the catalogs say of the roles: attributes, memberships, what they own, each entry of every access list
@@ -137,11 +157,13 @@ fn the_roles_have_what_the_page_lists_and_nothing_else() -> Outcome {
 fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
     let mut scenario = Setup::new("least").sql(NOTHING_FOR_EVERYBODY).start()?;
     let rights = listed(scenario.name());
-    let (of_commands, of_run): (Vec<_>, Vec<_>) = rights
-        .iter()
-        .filter(|right| right.role == scenario.name())
-        .partition(|right| right.without.starts_with("slot "));
-    ensure(of_run.len() == 7 && of_commands.len() == 1, || format!("{rights:?}"))?;
+    let of_relay = || rights.iter().filter(|right| right.role == scenario.name());
+    let of_run: Vec<_> = of_relay()
+        .filter(|right| FaultCode::find(&right.without).is_some())
+        .collect();
+    let is_of_command = |right: &&Right| right.without.starts_with("slot ") || right.without.starts_with("recover ");
+    let of_commands: Vec<_> = of_relay().filter(is_of_command).collect();
+    ensure(of_run.len() == 7 && of_commands.len() == 5, || format!("{rights:?}"))?;
     let database = scenario.database()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
@@ -158,12 +180,31 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
     scenario.wait_until_confirmed()?;
     ensure(relay.terminate()? == Some(0), || relay.log_tail())?;
     for right in of_commands {
+        let password_file = scenario.file("superuser").display().to_string();
+        let recover = [
+            "recover",
+            "--keep-slot",
+            "--since",
+            "2000-01-01",
+            "--yes",
+            "--reason",
+            "why",
+        ];
+        let recover = [
+            &recover,
+            ["--user", "postgres", "--password-file", &password_file].as_slice(),
+        ]
+        .concat();
+        let (command, done) = if right.without.starts_with("slot ") {
+            (vec!["slot", "forget"], "forgotten")
+        } else {
+            (recover, "audit: ")
+        };
         database.run(&right.take())?;
-        scenario
-            .command(&["slot", "forget"])?
-            .must(1, &[NOT_PERMITTED, "outbox-relay migrate"])?;
+        let refused = scenario.command(&command)?;
+        refused.must(1, &[NOT_PERMITTED, "outbox-relay migrate"])?;
         database.run(&right.give())?;
-        scenario.command(&["slot", "forget"])?.must(0, &["forgotten"])?;
+        scenario.command(&command)?.must(0, &[done])?;
     }
     let relay = scenario.streaming_relay()?;
     let report = scenario.verify(&relay, &writer.into_history())?;
@@ -183,8 +224,8 @@ fn halts(relay: &mut Relay, right: &Right) -> Outcome {
     })
 }
 
-/// A statement, and who of relay, application and operator may run it.
-const STATEMENTS: [(&str, &str); 31] = [
+/// A statement, and who of relay, application, operator, aUditor and janitor may run it.
+const STATEMENTS: [(&str, &str); 70] = [
     (
         "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'e', '{}')",
         "a",
@@ -204,7 +245,7 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("CREATE TABLE public.mine ()", ""),
     ("CREATE TEMPORARY TABLE mine ()", ""),
     ("CREATE SCHEMA mine", ""),
-    ("SELECT FROM outbox_relay.advisory", "ro"),
+    ("SELECT FROM outbox_relay.advisory", "rou"),
     (
         "INSERT INTO outbox_relay.advisory VALUES ('s', '1', 1, '0/1', true, now())",
         "r",
@@ -214,19 +255,76 @@ const STATEMENTS: [(&str, &str); 31] = [
     ("TRUNCATE outbox_relay.advisory", ""),
     ("ALTER TABLE outbox_relay.advisory ADD note text", ""),
     ("CREATE TABLE outbox_relay.mine ()", ""),
-    ("SELECT FROM outbox_relay.migrations", ""),
+    ("SELECT FROM outbox_relay.migrations", "rouj"),
     ("SELECT outbox_relay.ensure_roles('a', 'b', 'c')", ""),
     ("SELECT outbox_relay.ensure_connect('a')", ""),
+    ("SELECT outbox_relay.ensure_recovery('a')", ""),
+    ("SELECT FROM outbox_relay.recoveries", ""),
+    (
+        "SELECT outbox_relay.recovery_begin('s', now(), '', 'what', 'why', '{}')",
+        "r",
+    ),
+    ("SELECT outbox_relay.recovery_end('s', true, 'what', 'why', '{}')", "r"),
+    ("SELECT outbox_relay.recovery_unfinished('s')", "r"),
+    ("SELECT outbox_relay.recovery_left_out('s')", "r"),
     ("SELECT outbox_relay.ensure_outbox('public', 'outbox', 'a', 'b')", ""),
     ("SELECT outbox_relay.ensure_publication('p', 'public', 'outbox')", ""),
     ("ALTER PUBLICATION {name} DROP TABLE public.outbox", ""),
     ("CREATE PUBLICATION mine", ""),
-    ("SELECT FROM pg_replication_slots, pg_publication_tables", "rao"),
+    ("SELECT FROM pg_replication_slots, pg_publication_tables", "raouj"),
     (
         "SELECT pg_drop_replication_slot(slot_name) FROM pg_create_physical_replication_slot('{name}_p', false, true)",
         "r",
     ),
     ("SELECT FROM pg_authid", ""),
+    ("SELECT FROM outbox_relay.dead_letters", "rou"),
+    ("SELECT topic, key, error_message FROM outbox_relay.dead_letters", "rou"),
+    ("SELECT payload FROM outbox_relay.dead_letters", "ro"),
+    ("SELECT headers FROM outbox_relay.dead_letters", "ro"),
+    (
+        "INSERT INTO outbox_relay.dead_letters (slot_name) SELECT 's' WHERE false",
+        "r",
+    ),
+    ("UPDATE outbox_relay.dead_letters SET state = 'failed'", "r"),
+    ("UPDATE outbox_relay.dead_letters SET payload = NULL", ""),
+    ("UPDATE outbox_relay.dead_letters SET key = NULL", ""),
+    ("DELETE FROM outbox_relay.dead_letters", ""),
+    ("TRUNCATE outbox_relay.dead_letters", ""),
+    ("SELECT FROM outbox_relay.skips", "rou"),
+    ("INSERT INTO outbox_relay.skips VALUES ('s', 'e', now(), 'w')", ""),
+    ("DELETE FROM outbox_relay.skips", "r"),
+    ("SELECT FROM outbox_relay.pauses", "rou"),
+    ("INSERT INTO outbox_relay.pauses VALUES ('s', 'o', now(), 'w')", ""),
+    ("DELETE FROM outbox_relay.pauses", ""),
+    ("SELECT FROM outbox_relay.audit", "u"),
+    ("INSERT INTO outbox_relay.audit (seq) SELECT 1 WHERE false", ""),
+    ("UPDATE outbox_relay.audit SET why = 'another'", ""),
+    ("DELETE FROM outbox_relay.audit", ""),
+    ("TRUNCATE outbox_relay.audit", ""),
+    ("ALTER TABLE outbox_relay.audit DISABLE TRIGGER audit_keeps", ""),
+    (
+        "SELECT outbox_relay.audit_append('operation', 'a', 'r', 'w', 'x', '{}')",
+        "r",
+    ),
+    (
+        "SELECT outbox_relay.audit_expire('operation', now() - interval '31 days', '{}')",
+        "j",
+    ),
+    (
+        "SELECT outbox_relay.letters_lock('s'), outbox_relay.letters_named('{}')",
+        "r",
+    ),
+    ("SELECT outbox_relay.letters_release('s', '{}')", "r"),
+    ("SELECT outbox_relay.letters_must_be('s', '{}', '{}', 'w')", ""),
+    ("SELECT outbox_relay.letters_redrive('s', '{}', 'w', '{}')", "o"),
+    ("SELECT outbox_relay.letters_discard('s', '{}', 'w', '{}')", "o"),
+    ("SELECT outbox_relay.skip('s', 'e', 'w', '{}')", "o"),
+    (
+        "SELECT outbox_relay.pause('s', 'o', 'w', '{}'); SELECT outbox_relay.resume('s', 'o', 'w', '{}')",
+        "o",
+    ),
+    ("SELECT outbox_relay.ensure_operating_roles('a', 'b', 'c', 'd')", ""),
+    ("SELECT outbox_relay.audit_content_hash(NULL)", ""),
     ("CREATE ROLE {name}_more", ""),
     ("COPY (SELECT) TO PROGRAM 'true'", ""),
 ];
@@ -239,6 +337,8 @@ fn each_role_can_do_its_own_work_and_none_of_the_others() -> Outcome {
         ("r", name),
         ("a", &format!("{name}_application")),
         ("o", &format!("{name}_operator")),
+        ("u", &format!("{name}_auditor")),
+        ("j", &format!("{name}_janitor")),
     ] {
         let postgres = scenario.servers.postgres()?;
         let conninfo = format!(

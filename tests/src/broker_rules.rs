@@ -19,6 +19,8 @@ const SALT: &[u8] = b"the same for all";
 /// What a rule may allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
+    /// To read a topic, and with it to ask about it.
+    Read = 3,
     /// To write to a topic, and with it to ask about it.
     Write = 4,
     /// To ask about a topic.

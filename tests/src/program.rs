@@ -1,13 +1,17 @@
 //! The relay's program: where it is, and its commands that end by themselves.
 
 use std::env;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use outbox_relay::commands::Refusal;
 use outbox_relay::fault::FaultCode;
 
 use crate::failure::{Failure, Outcome, ensure};
+use crate::wait::wait_for;
 
 /// Names another build of the relay, such as an optimised one or one with a mistake put in on purpose.
 pub const BINARY_VARIABLE: &str = "OUTBOX_RELAY_BINARY";
@@ -102,6 +106,82 @@ pub fn run(config: &Path, arguments: &[&str]) -> Outcome<Ended> {
         code: output.status.code(),
         output: text(&output.stdout) + &text(&output.stderr),
     })
+}
+
+/// A command under way, which can be stopped in the middle.
+#[derive(Debug)]
+pub struct UnderWay {
+    child: Child,
+    output: PathBuf,
+}
+
+impl UnderWay {
+    /// Starts a command; both of its outputs go to a file.
+    ///
+    /// # Errors
+    /// It was not built or cannot be started.
+    pub fn start(config: &Path, arguments: &[&str], output: PathBuf) -> Outcome<UnderWay> {
+        let file = File::create(&output)?;
+        let mut command = program()?;
+        command.arg("--config").arg(config).args(arguments);
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        let child = command.spawn()?;
+        Ok(UnderWay { child, output })
+    }
+
+    /// What it has written by now.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.output).unwrap_or_default()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Outcome {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        Ok(nix::sys::signal::kill(pid, signal)?)
+    }
+
+    /// Waits until it has said this.
+    ///
+    /// # Errors
+    /// It ends before, or never says it; with what it said.
+    #[track_caller]
+    pub fn wait_until_it_says(&mut self, text: &str) -> Outcome {
+        let said = wait_for(&format!("{text:?}"), || {
+            let (said, has_ended) = (self.said(), self.child.try_wait().ok().flatten().is_some());
+            match (said.contains(text), has_ended) {
+                (true, _) => Ok(Ok(())),
+                (false, true) => Ok(Err(said)),
+                (false, false) => Err(said),
+            }
+        })?;
+        said.map_err(|said| Failure::new(format!("it ended without {text:?}:\n{said}")))
+    }
+
+    /// Waits until it ends.
+    ///
+    /// # Errors
+    /// It does not end.
+    #[track_caller]
+    pub fn wait(&mut self) -> Outcome<Ended> {
+        let status = wait_for("the command to end", || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status),
+            other => Err(format!("{other:?}: {}", self.said())),
+        })?;
+        Ok(Ended {
+            code: status.code(),
+            output: self.said(),
+        })
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Beside the test's own program: `target/<profile>/deps/scenarios-…` belongs to `target/<profile>/outbox-relay`.

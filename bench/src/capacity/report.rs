@@ -121,17 +121,22 @@ fn write_needs(text: &mut String, sizing: &Sizing) {
 
 fn write_tasks(text: &mut String, sizing: &Sizing) {
     text.push_str("\n| task | CPU at peak | memory | |\n| --- | --: | --: | --- |\n");
-    // Those above the first that is too big are too big as well.
-    let too_big = sizing.tasks.iter().position(|task| task.verdict == Verdict::TooBig);
-    let shown = too_big.map_or(sizing.tasks.len(), |first| first + 1);
-    for task in &sizing.tasks[..shown] {
-        let verdict = match task.verdict {
-            Verdict::TooSmall => "too small",
-            Verdict::Fits => "fits",
-            Verdict::TooBig => "too big: below 30 % CPU and 50 % memory",
-        };
+    for task in &sizing.tasks {
+        let verdict = verdict(task, sizing.task.as_ref());
         let (cpu, memory) = (task.cpu_use * 100.0, task.memory_use * 100.0);
         let _ = writeln!(text, "| {} | {cpu:.1} % | {memory:.1} % | {verdict} |", size(task));
+    }
+}
+
+/// Why this one and not its neighbours.
+fn verdict(task: &Task, smallest: Option<&Task>) -> String {
+    let margin = USE_AT_PEAK_MAX * 100.0;
+    match task.verdict {
+        Verdict::TooSmall if task.cpu_use > USE_AT_PEAK_MAX => format!("too small: more than {margin:.0} % of its CPU"),
+        Verdict::TooSmall => format!("too small: more than {margin:.0} % of its memory"),
+        Verdict::Fits | Verdict::TooBig if smallest != Some(task) => "larger than needed".to_owned(),
+        Verdict::Fits => "take this: the smallest that carries it".to_owned(),
+        Verdict::TooBig => "take this: the smallest that carries it, and hardly used".to_owned(),
     }
 }
 
@@ -160,9 +165,25 @@ pub(super) fn bytes(bytes: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sizing::size;
-    use super::super::sizing::tests::{MEASURED, TEN_MILLION};
     use super::*;
+
+    #[test]
+    fn each_task_is_told_with_the_reason() {
+        let [smaller, taken, larger] = [0.8, 0.4, 0.2].map(|cpu_use| Task {
+            cpu_units: 256,
+            memory_mib: 512,
+            cpu_use,
+            memory_use: 0.1,
+            verdict: if cpu_use > USE_AT_PEAK_MAX {
+                Verdict::TooSmall
+            } else {
+                Verdict::Fits
+            },
+        });
+        assert_eq!(verdict(&smaller, Some(&taken)), "too small: more than 70 % of its CPU");
+        assert_eq!(verdict(&taken, Some(&taken)), "take this: the smallest that carries it");
+        assert_eq!(verdict(&larger, Some(&taken)), "larger than needed");
+    }
 
     #[test]
     fn bytes_are_told_in_a_unit_that_can_be_read() {
@@ -170,14 +191,6 @@ mod tests {
         assert_eq!(bytes(7.5e9), "7.5 GB");
         assert_eq!(bytes(1.26e11), "126.0 GB");
         assert_eq!(bytes(2e15), "2.0 PB");
-    }
-
-    #[test]
-    fn of_tasks_that_are_too_big_only_the_smallest_is_shown() {
-        let mut text = String::new();
-        write_tasks(&mut text, &size(&TEN_MILLION, &MEASURED));
-        assert_eq!(text.matches("too big").count(), 1, "{text}");
-        assert!(text.contains("| 256 CPU units, 512 MiB |"), "{text}");
     }
 
     #[test]

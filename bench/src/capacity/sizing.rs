@@ -74,6 +74,7 @@ pub(super) struct Sizing {
     pub(super) partitions: f64,
     /// The smallest for one relay.
     pub(super) task: Option<Task>,
+    /// That one, with the next smaller and the next larger one.
     pub(super) tasks: Vec<Task>,
     /// CPU units and MiB, where any size can be asked for.
     pub(super) container: (f64, f64),
@@ -116,7 +117,7 @@ pub(super) fn size(load: &Load, costs: &Costs) -> Sizing {
         consumers,
         partitions: partitions_for_throughput.max(consumers),
         task: demand.smallest_task(),
-        tasks: demand.ladder(),
+        tasks: demand.neighbours(),
         container: demand.exact(),
     }
 }

@@ -84,20 +84,13 @@ impl Demand {
         self.tasks().find(|task| task.verdict != Verdict::TooSmall)
     }
 
-    /// Each amount of CPU with the least memory that carries it, or else with the least there is.
-    pub(super) fn ladder(self) -> Vec<Task> {
-        let mut ladder: Vec<Task> = Vec::new();
-        for task in self.tasks() {
-            match ladder.last_mut() {
-                Some(last) if last.cpu_units == task.cpu_units => {
-                    if last.memory_use > USE_AT_PEAK_MAX {
-                        *last = task;
-                    }
-                }
-                _ => ladder.push(task),
-            }
-        }
-        ladder
+    /// The smallest task that carries it between the next smaller and the next larger one; the largest of all where none
+    /// carries it.
+    pub(super) fn neighbours(self) -> Vec<Task> {
+        let tasks: Vec<Task> = self.tasks().collect();
+        let smallest = tasks.iter().position(|task| task.verdict != Verdict::TooSmall);
+        let at = smallest.unwrap_or(tasks.len());
+        tasks[at.saturating_sub(1)..tasks.len().min(at + 2)].to_vec()
     }
 
     /// The CPU units and MiB that a container needs where any size can be asked for.
@@ -150,11 +143,18 @@ mod tests {
     }
 
     #[test]
-    fn the_ladder_has_each_amount_of_cpu_once() {
-        let ladder = demand(0.1, 1_500.0).ladder();
-        let sizes: Vec<_> = ladder.iter().map(|task| (task.cpu_units, task.memory_mib)).collect();
-        assert_eq!(sizes[..3], [(256, 2_048), (512, 3_072), (1_024, 3_072)]);
-        assert_eq!(sizes.len(), 7);
+    fn a_task_is_told_with_the_next_smaller_and_the_next_larger_one() {
+        let sizes = |cores, memory| {
+            let tasks = demand(cores, memory).neighbours();
+            tasks
+                .iter()
+                .map(|task| (task.cpu_units, task.memory_mib))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(0.1, 60.0), [(256, 512), (256, 1_024)], "none is smaller");
+        assert_eq!(sizes(0.1, 400.0), [(256, 512), (256, 1_024), (256, 2_048)]);
+        assert_eq!(sizes(0.2, 60.0), [(256, 2_048), (512, 1_024), (512, 2_048)]);
+        assert_eq!(sizes(12.0, 60.0), [(16_384, 122_880)], "none carries it");
     }
 
     #[test]

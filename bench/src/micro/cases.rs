@@ -8,7 +8,9 @@ use outbox_decoder::outbox::OutboxDecoder;
 use outbox_decoder::pgoutput::{Message, Tuple};
 use outbox_decoder::stream::{StreamMessage, split_frame};
 use outbox_decoder::{Envelope, Lsn, Position, Timestamp};
-use outbox_relay::pipeline::{Limits, Pipeline, SendError, Sink, Stop, Ticket, Until};
+use outbox_relay::pipeline::{
+    Aside, DefectPolicy, LetterLimits, Limits, Parking, Pipeline, SendError, Sink, Stop, Ticket, Until,
+};
 
 use super::flow::{self, Flow};
 use super::rows::{self, FRAME_BYTES_MAX, ROWS, Transactions};
@@ -194,9 +196,21 @@ impl Sink for Taker {
         Ok(())
     }
 
+    fn set_aside(&mut self, ticket: Ticket, _: Aside<'_, Self::Refusal>) -> Result<(), SendError<Self::Refusal>> {
+        panic!("{ticket:?} is set aside, and nothing is wrong with any row");
+    }
+
     fn completed(&mut self, committed_at: Timestamp) {
         black_box(committed_at);
     }
+}
+
+fn parking() -> Parking {
+    let limits = LetterLimits {
+        parked_keys_max: 1,
+        letters_max: 1,
+    };
+    Parking::new(vec![DefectPolicy::Halt], limits)
 }
 
 /// The relay without sockets: as `line/stream.rs` moves it.
@@ -210,7 +224,7 @@ struct Way {
 impl Way {
     fn new() -> Way {
         let mut way = Way {
-            pipeline: Pipeline::new(decoder(), LIMITS, FRAME_BYTES_MAX),
+            pipeline: Pipeline::new(decoder(), LIMITS, parking(), FRAME_BYTES_MAX),
             transactions: Transactions::new(),
             taker: Taker::default(),
         };

@@ -8,6 +8,7 @@ mod columns;
 mod envelope;
 mod metadata;
 mod plan;
+mod remains;
 mod value;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 pub use columns::{Columns, OutboxTable};
 pub use envelope::{Envelope, IdempotencyKey, OWN_HEADERS};
 pub use metadata::METADATA_HEADERS_MAX;
+pub use remains::Remains;
 
 use crate::pgoutput::{RelationBody, Tuple};
 use crate::{DecodeError, MappingError, Position, Timestamp};
@@ -118,6 +120,20 @@ impl OutboxDecoder {
             Some(Route::Mapped(plan)) => plan.envelope(tuple, position, committed_at, self.system_identifier),
             Some(Route::Refused(refusal)) => Err(refusal.clone().into()),
             None => Err(DecodeError::UnknownRelation { oid }.into()),
+        }
+    }
+
+    /// What can be read of a row that gives no envelope; `None` where its table is to blame, not the row.
+    pub fn remains<'e>(
+        &'e self,
+        oid: u32,
+        tuple: Tuple<'e>,
+        position: Position,
+        committed_at: Timestamp,
+    ) -> Option<Remains<'e>> {
+        match self.routes.get(&oid)? {
+            Route::Mapped(plan) => plan.remains(tuple, position, committed_at, self.system_identifier),
+            Route::Refused(_) => None,
         }
     }
 }

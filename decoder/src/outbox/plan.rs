@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::outbox::columns::{Columns, OutboxTable};
 use crate::outbox::envelope::{Envelope, IdempotencyKey};
 use crate::outbox::metadata::MetadataHeaders;
+use crate::outbox::remains::Remains;
 use crate::outbox::{RowError, value};
 use crate::pgoutput::{Column, RelationBody, Tuple};
 use crate::{DecodeError, MappingError, Position, Text, Timestamp, TopicName};
@@ -166,6 +167,34 @@ impl Plan {
         })
     }
 
+    /// Each part on its own; `None` when not even the columns can be told from each other.
+    pub(super) fn remains<'e>(
+        &'e self,
+        tuple: Tuple<'e>,
+        position: Position,
+        committed_at: Timestamp,
+        system_identifier: u64,
+    ) -> Option<Remains<'e>> {
+        let row = self.row(tuple).ok()?;
+        let text = |part| self.text(&row, part).ok().flatten();
+        let aggregate_type = text(Part::AggregateType);
+        Some(Remains {
+            position,
+            committed_at,
+            outbox: self.outbox,
+            idempotency_key: self
+                .idempotency_key(&row, position, system_identifier)
+                .unwrap_or_else(|_| IdempotencyKey::derived(system_identifier, position)),
+            topic: aggregate_type.as_ref().and_then(|name| self.render_topic(name).ok()),
+            key: text(Part::AggregateId),
+            event_type: text(Part::EventType),
+            payload: text(Part::Payload),
+            version: text(Part::Version),
+            occurred_at: self.timestamp(&row).ok().flatten(),
+            aggregate_type,
+        })
+    }
+
     fn idempotency_key<'e>(
         &self,
         row: &Row<'e>,
@@ -247,14 +276,7 @@ impl Plan {
             self.newest_topic = Some((Arc::clone(aggregate_type), topic.clone()));
             return Ok(());
         }
-        let topic = self
-            .table
-            .topic
-            .render(&self.table.schema, &self.table.table, aggregate_type);
-        let topic = topic.map_err(|source| MappingError::Topic {
-            table: self.qualified.clone(),
-            source,
-        })?;
+        let topic = self.topic_of(aggregate_type)?;
         if self.topics.len() >= TOPICS_MAX {
             self.topics.clear();
         }
@@ -262,6 +284,19 @@ impl Plan {
         self.topics.insert(Arc::clone(&aggregate_type), topic.clone());
         self.newest_topic = Some((aggregate_type, topic));
         Ok(())
+    }
+
+    fn render_topic(&self, aggregate_type: &Text<'_>) -> Result<TopicName, MappingError> {
+        self.topic_of(self.utf8(aggregate_type)?)
+    }
+
+    fn topic_of(&self, aggregate_type: &str) -> Result<TopicName, MappingError> {
+        let Self { table, qualified, .. } = self;
+        let topic = table.topic.render(&table.schema, &table.table, aggregate_type);
+        topic.map_err(|source| MappingError::Topic {
+            table: qualified.clone(),
+            source,
+        })
     }
 
     fn topic(&self) -> &TopicName {

@@ -4,7 +4,9 @@
 use outbox_decoder::outbox::OutboxDecoder;
 use outbox_decoder::stream::split_frame;
 use outbox_decoder::{Envelope, Lsn, Timestamp};
-use outbox_relay::pipeline::{Limits, Pipeline, SendError, Sink, Stop, Ticket, Until};
+use outbox_relay::pipeline::{
+    Aside, DefectPolicy, LetterLimits, Limits, Parking, Pipeline, SendError, Sink, Stop, Ticket, TopicKey, Until,
+};
 
 use super::tables;
 
@@ -14,6 +16,11 @@ const LIMITS: Limits = Limits {
     in_flight_records_max: 8,
 };
 
+const LETTERS: LetterLimits = LetterLimits {
+    parked_keys_max: 4,
+    letters_max: 64,
+};
+
 /// What is in flight; every third record is acknowledged at once, the others newest first when the budget is full.
 #[derive(Default)]
 struct Producer {
@@ -21,6 +28,8 @@ struct Producer {
     /// What the server had said by the frame before.
     received: Lsn,
     sent: usize,
+    /// What is set aside; written when the budget is full.
+    letters: Vec<(Ticket, Option<TopicKey>)>,
 }
 
 /// A record, and where its transaction commits: what no confirmation may pass. Nothing of a transaction that a server sends
@@ -46,11 +55,20 @@ impl Sink for Producer {
         Ok(())
     }
 
+    fn set_aside(&mut self, ticket: Ticket, aside: Aside<'_, ()>) -> Result<(), SendError<()>> {
+        self.letters.push((ticket, aside.parks));
+        Ok(())
+    }
+
     fn completed(&mut self, _: Timestamp) {}
 }
 
 impl Producer {
     fn acknowledge(&mut self, pipeline: &mut Pipeline) {
+        let letters_end = self.received;
+        for (ticket, parks) in self.letters.drain(..) {
+            pipeline.written(ticket, parks.as_ref(), letters_end);
+        }
         while let Some(InFlight { ticket, .. }) = self.in_flight.pop() {
             pipeline.acknowledge(ticket);
         }
@@ -59,7 +77,14 @@ impl Producer {
 
 pub(crate) fn run(bytes: &[u8]) {
     let decoder = OutboxDecoder::new(tables::outbox_tables(), tables::SYSTEM_IDENTIFIER);
-    let (mut pipeline, mut producer) = (Pipeline::new(decoder, LIMITS, FRAME_BYTES_MAX), Producer::default());
+    let parking = Parking::new(
+        vec![DefectPolicy::SetAsideAndPark; tables::outbox_tables().len()],
+        LETTERS,
+    );
+    let (mut pipeline, mut producer) = (
+        Pipeline::new(decoder, LIMITS, parking, FRAME_BYTES_MAX),
+        Producer::default(),
+    );
     // The stream comes twice, as after a lost connection.
     for _ in 0..2 {
         pipeline.begin_connection();
@@ -102,7 +127,7 @@ fn stream(pipeline: &mut Pipeline, producer: &mut Producer, mut rest: &[u8]) {
             Stop::Full => producer.acknowledge(pipeline),
             Stop::Control(_) => {}
             Stop::Starved if fed.consumed > 0 => {}
-            Stop::Starved | Stop::CommitBoundary | Stop::Defect(_) | Stop::Broken(_) => return,
+            Stop::Starved | Stop::CommitBoundary | Stop::LettersFull | Stop::Defect(_) | Stop::Broken(_) => return,
         }
     }
 }

@@ -15,12 +15,12 @@ Exit codes:
   1    the command could not do what was asked; the message says why,
        and what to do next
   2    `healthcheck`: the relay is not live
-  64   the command line is wrong
+  64   the command line is wrong, or lacks a reason or a choice
   70   `run`: its own loop stood still for admin.stuck_after_ms
   75   `run`: stopped before everything was confirmed; that repeats after
        the next start, and nothing is lost
   78   the configuration is wrong; every error is listed
-  130  left at once, at a second signal
+  130  interrupted; `run`: left at once, at a second signal
 
 `run` never exits because PostgreSQL or Kafka is away or something there is
 wrong: it says so and tries again.";
@@ -66,6 +66,11 @@ impl Failure {
             format!("kafka: {error}"),
             "correct kafka.properties",
         )
+    }
+
+    /// The code for machines.
+    pub(super) const fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Prints message and name, and gives the code.

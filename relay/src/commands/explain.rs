@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::{Failure, Refusal};
+use crate::config::nearest;
 use crate::fault::policy::POLICY;
 use crate::fault::{FaultCode, FaultKind, SECTIONS};
 
@@ -15,7 +16,8 @@ const INTRODUCTION: &str = "\
 
 Whatever keeps events from flowing is one of the faults. `/readyz` and the log name it by its code, with the details and
 the next step of the case at hand; `outbox_relay_fault{part,code}` is 1 as long as it stands and gone when it is over.
-`part` says where: `postgres` (the connections), `kafka` (the brokers), `line` (the records in flight), `row` (the next row).
+`part` says where: `postgres` (the connections), `kafka` (the brokers), `line` (the records in flight), `row` (the next row),
+`dead_letters` (their table), `pause` (what somebody has stopped on purpose).
 
 `outbox-relay run` exits for none of them, loses nothing over them and goes on by itself once the cause is gone. Changes of
 its own configuration count after a restart; files with secrets are read anew on every connect. Every other command does
@@ -73,12 +75,22 @@ pub(super) fn explain(code: Option<&str>) -> Result<String, Failure> {
     let fault = FaultCode::find(code).map(of_fault);
     let found = fault.or_else(|| Refusal::find(code).map(of_refusal));
     found.ok_or_else(|| {
+        let meant = nearest::among(code, names()).map(|near| format!("did you mean {near}? "));
         Failure::new(
             Refusal::CodeUnknown,
             format!("there is no code {code}"),
-            "`outbox-relay explain` without one lists them all",
+            format!(
+                "{}`outbox-relay explain` without one lists them all",
+                meant.unwrap_or_default()
+            ),
         )
     })
+}
+
+/// All codes.
+fn names() -> impl Iterator<Item = &'static str> {
+    let refusals = Refusal::ALL.iter().map(|refusal| refusal.entry().name);
+    FaultCode::all().map(FaultCode::name).chain(refusals)
 }
 
 fn of_fault(code: FaultCode) -> String {
@@ -164,13 +176,22 @@ mod tests {
     fn a_code_is_explained_whether_it_is_a_faults_or_a_refusals() {
         let slot_lost = explain(Some("slot_lost")).expect("a fault");
         assert!(slot_lost.contains("the relay: halts"), "{slot_lost}");
-        assert!(
-            slot_lost.contains("then docs/RECOVERY.md, in this order"),
-            "{slot_lost}"
-        );
+        assert!(slot_lost.contains("recover`: docs/RECOVERY.md"), "{slot_lost}");
         let undrained = explain(Some("stopped_undrained")).expect("a refusal");
         assert!(undrained.contains("exit code: 75"), "{undrained}");
-        assert!(explain(Some("slot_lots")).is_err());
+    }
+
+    #[test]
+    fn a_misspelt_code_is_told_with_the_nearest_one() {
+        for (given, meant) in [("slot_los", "slot_lost"), ("left_at_onec", "left_at_once")] {
+            let failure = explain(Some(given)).expect_err("no such code");
+            assert!(
+                format!("{failure:?}").contains(&format!("did you mean {meant}?")),
+                "{failure:?}"
+            );
+        }
+        let failure = explain(Some("colour")).expect_err("no such code");
+        assert!(!format!("{failure:?}").contains("did you mean"), "{failure:?}");
     }
 
     #[test]

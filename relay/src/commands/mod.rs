@@ -1,14 +1,29 @@
 //! The command line: one module a command.
 
+mod actor;
+mod archive;
+mod audit;
 mod config;
+mod dead_letters;
 mod exit;
 mod explain;
 mod healthcheck;
+mod interrupt;
 mod login;
 mod migrate;
+mod moment;
+mod operation;
+mod output;
+mod pause;
+mod purge;
+mod reason;
+mod recover;
 mod refusal;
 mod run;
+mod skip;
 mod slot;
+mod table;
+mod wal_budget;
 
 use std::path::PathBuf;
 
@@ -18,7 +33,8 @@ use exit::EXIT_CODES;
 pub use exit::{Failure, leave};
 pub use refusal::Refusal;
 
-use crate::config::{Sources, listen, load};
+use crate::config::{Sources, listen, load, load_without_kafka};
+use crate::line::Purpose;
 
 /// Wide enough for every line below, and as wide as a terminal surely is.
 const WIDTH: usize = 80;
@@ -35,6 +51,10 @@ Examples, in the order of a first day:
 
   # publish them, until a signal says stop
   outbox-relay run
+
+  # what was set aside, why, and once more when it is mended
+  outbox-relay dead-letters list
+  outbox-relay dead-letters redrive --topic orders --reason 'limit raised'
 
   # what is in force, and who said so; is it right; what there is
   outbox-relay config
@@ -79,8 +99,26 @@ enum Command {
     /// Make roles, outbox tables and publication; run again at any time
     Migrate(migrate::Arguments),
     /// Make, show or drop the replication slot, or forget its last relay
+    Slot(slot::Arguments),
+    /// Make a lost slot anew, and publish what only the tables have
+    Recover(Box<recover::Arguments>),
+    /// List, show, redrive or discard what was set aside
+    DeadLetters(Box<dead_letters::Arguments>),
+    /// Publish nothing more, or nothing more of one outbox, until resumed
+    ///
+    /// Written down in the database: a restart of the relay changes nothing.
+    Pause(pause::PauseArguments),
+    /// Go on with what was paused
+    Resume(pause::ResumeArguments),
+    /// Set one event aside when the relay comes to it
+    Skip(skip::Arguments),
+    /// Remove outbox rows that are published and old enough, once
+    Purge(purge::Arguments),
+    /// Verify archived rows, or publish them once more
     #[command(subcommand)]
-    Slot(slot::Command),
+    Archive(archive::Command),
+    /// Prove, export or expire the trail of who did what
+    Audit(audit::Arguments),
     /// Ask a running relay whether it is live; for containers without curl
     Healthcheck,
     /// Say what a code of the log, `/readyz` or a message means and what to do; without one, all of them
@@ -101,11 +139,22 @@ pub fn execute(command_line: CommandLine) -> Result<(), Failure> {
     let SourceFlags { config, set } = command_line.sources;
     let sources = Sources::of_process(config, set);
     let refused = |errors| Failure::configuration(&errors);
-    let load = || load(&sources).map_err(refused);
+    let of_database = || load_without_kafka(&sources).map_err(refused);
     match command_line.command {
-        Command::Run => run::run(load()?.settings),
-        Command::Migrate(arguments) => migrate::migrate(&load()?.settings, &arguments),
-        Command::Slot(command) => slot::slot(&load()?.settings, command),
+        Command::Run => run::run(load(&sources).map_err(refused)?.settings, Purpose::Relay),
+        Command::Migrate(arguments) => migrate::migrate(&of_database()?, &arguments),
+        Command::Slot(arguments) => slot::slot(&of_database()?, &arguments),
+        Command::Recover(arguments) => recover::recover(&load(&sources).map_err(refused)?.settings, &arguments),
+        Command::DeadLetters(arguments) if arguments.publishes() => {
+            dead_letters::dead_letters(&load(&sources).map_err(refused)?.settings, &arguments)
+        }
+        Command::DeadLetters(arguments) => dead_letters::dead_letters(&of_database()?, &arguments),
+        Command::Pause(arguments) => block_on(pause::pause(&of_database()?, &arguments)),
+        Command::Resume(arguments) => block_on(pause::resume(&of_database()?, &arguments)),
+        Command::Skip(arguments) => block_on(skip::skip(&of_database()?, &arguments)),
+        Command::Audit(arguments) => block_on(audit::audit(&of_database()?, &arguments)),
+        Command::Purge(arguments) => purge::purge(of_database()?, &arguments),
+        Command::Archive(command) => archive::archive(&command, || load(&sources).map_err(refused)),
         Command::Healthcheck => healthcheck::healthcheck(listen(&sources).map_err(refused)?),
         Command::Explain { code } => {
             print!("{}", explain::explain(code.as_deref())?);

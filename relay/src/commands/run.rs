@@ -1,4 +1,4 @@
-//! `outbox-relay run`.
+//! `outbox-relay run`, and the relay that ends when it has published the dead letters that are marked.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use super::{Failure, Refusal, block_on, leave};
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::kafka::Delivery;
-use crate::line::{Line, Outcome};
+use crate::line::{Line, Outcome, Purpose};
 use crate::postgres::place;
+use crate::retention::Janitor;
 use crate::telemetry::{Health, Heartbeat, Metrics, start_logging};
 
-pub(super) fn run(settings: Settings) -> Result<(), Failure> {
+pub(super) fn run(settings: Settings, purpose: Purpose) -> Result<(), Failure> {
     start_logging(&settings.log).map_err(|error| {
         let what = format!("log.filter: {error}");
         Failure::new(Refusal::ConfigurationWrong, what, "correct log.filter")
@@ -34,24 +35,29 @@ pub(super) fn run(settings: Settings) -> Result<(), Failure> {
         metrics: Arc::clone(&metrics),
     };
     let listen = settings.admin.listen;
-    let bound = admin.serve(listen).map_err(|error| {
-        Failure::new(
-            Refusal::AdminAddressTaken,
-            format!("cannot listen on {listen}: {error}"),
-            "choose another admin.listen, or stop what holds it",
-        )
-    })?;
+    // Whoever asks there asks for a relay that stays.
+    let bound = match purpose {
+        Purpose::Redrive => None,
+        Purpose::Relay => Some(admin.serve(listen).map_err(|error| {
+            Failure::new(
+                Refusal::AdminAddressTaken,
+                format!("cannot listen on {listen}: {error}"),
+                "choose another admin.listen, or stop what holds it",
+            )
+        })?),
+    };
     heartbeat
         .watch(give_up)
         .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     announce(&settings, bound);
 
     let settings = Arc::new(settings);
+    Janitor::start(&settings, &metrics)
+        .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     let outcome = block_on(async move {
         let shutdown = watch_signals().map_err(|error| Failure::new(Refusal::SystemRefused, error, "try again"))?;
-        Ok(Line::new(settings, metrics, health, heartbeat, shutdown, delivery)
-            .run()
-            .await)
+        let line = Line::new(settings, metrics, health, heartbeat, shutdown, delivery);
+        Ok(line.until(purpose).run().await)
     })?;
     match outcome {
         Outcome::Untouched => {
@@ -96,14 +102,14 @@ fn give_up(stuck_for: Duration) {
     leave(exit);
 }
 
-fn announce(settings: &Settings, admin: std::net::SocketAddr) {
+fn announce(settings: &Settings, admin: Option<std::net::SocketAddr>) {
     let Settings { postgres, kafka, .. } = settings;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         postgres = place(postgres),
         slot = postgres.slot,
         kafka = kafka.bootstrap_servers,
-        %admin,
+        admin = admin.map(tracing::field::display),
         "outbox-relay starts"
     );
 }

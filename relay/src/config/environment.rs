@@ -11,9 +11,15 @@ use super::properties;
 pub(super) const PREFIX: &str = "OUTBOX_RELAY_";
 /// Names the configuration file.
 const CONFIG_VARIABLE: &str = "OUTBOX_RELAY_CONFIG";
-/// Ours, but not keys: the file, and what the local stack and the tests read.
-const RESERVED: [&str; 4] = [
+/// Says who runs a command, for the audit trail.
+pub(crate) const ACTOR_VARIABLE: &str = "OUTBOX_RELAY_ACTOR";
+/// Joins what belongs together in the audit trail and elsewhere.
+pub(crate) const CORRELATION_VARIABLE: &str = "OUTBOX_RELAY_CORRELATION_ID";
+/// Ours, but not keys: the file, who acts, and what the local stack and the tests read.
+const RESERVED: [&str; 6] = [
     CONFIG_VARIABLE,
+    ACTOR_VARIABLE,
+    CORRELATION_VARIABLE,
     "OUTBOX_RELAY_STACK",
     "OUTBOX_RELAY_STACK_POSTGRES",
     "OUTBOX_RELAY_BINARY",

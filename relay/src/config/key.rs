@@ -41,6 +41,8 @@ pub enum Kind {
         /// The largest value accepted.
         max: u64,
     },
+    /// Yes or no: `true` or `false`.
+    Switch,
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// Texts; in the environment and in flags separated by commas.
@@ -129,6 +131,7 @@ impl fmt::Display for Kind {
             Self::SlotName => out.write_str("1 to 63 of the characters a-z, 0-9 and _"),
             Self::Whole { unit: "", min, max } => write!(out, "a whole number from {min} to {max}"),
             Self::Whole { unit, min, max } => write!(out, "a whole number of {unit} from {min} to {max}"),
+            Self::Switch => out.write_str("true or false"),
             Self::Choice(words) => write!(out, "one of {}", words.join(", ")),
             Self::List => out.write_str("a list of texts"),
             Self::Address => out.write_str("an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464"),

@@ -5,8 +5,8 @@
 use super::key::Fallback::{self, Preset, Required, Unset, Value};
 use super::key::Key;
 use super::key::Kind::{
-    self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName, Text,
-    Topic, Whole,
+    self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName,
+    Switch, Text, Topic, Whole,
 };
 
 /// The row that describes `path`, if there is one.
@@ -60,6 +60,10 @@ const ATTEMPTS: Kind = Whole {
     min: 1,
     max: 1_000_000,
 };
+const fn days(min: u64, max: u64) -> Kind {
+    Whole { unit: "days", min, max }
+}
+
 const KIB: u64 = 1024;
 const GIB: u64 = KIB * KIB * KIB;
 
@@ -183,6 +187,14 @@ pub static KEYS: &[Key] = &[
         "Topic of a row; {aggregate_type}, {schema} and {table} are filled in."),
     row("outbox.*.metadata_headers", List, Value("traceparent,tracestate"),
         "Members of the metadata column that become headers."),
+    row("outbox.*.on_defect", Choice(&["halt", "set_aside"]), Value("halt"),
+        "What happens to an event that can never be published: the line halts at it, or it becomes a dead letter.")
+            .note("halt, because only a person knows whether the rest may go on without it; docs/DEAD_LETTERS.md."),
+    row("outbox.*.successors", Choice(&["park_key", "continue"]), Value("park_key"),
+        "What happens to later events of a dead letter's key: they wait behind it, in order, or overtake it."),
+    row("outbox.*.application_may_delete", Switch, Value("false"),
+        "Whether migrate lets the application's role delete by id, for those who delete in the transaction that inserts.")
+            .note("The relay reads the log: such a row is published all the same. The role can then read and delete any id."),
     row("outbox.*.retry.policy", RETRY_POLICY, Unset,
         "Instead of retry.policy, for this outbox.")
             .examples(&["full_jitter"]),
@@ -238,6 +250,12 @@ pub static KEYS: &[Key] = &[
         "How long SIGTERM waits for a commit boundary and its acknowledgements.")
             .note("Stay below your orchestrator's grace period."),
 
+    row("dead_letters.letters_max", Whole { unit: "letters", min: 1, max: 100_000_000 }, Value("1000000"),
+        "How many dead letters may wait to be redriven or discarded; the line halts at one more."),
+    row("dead_letters.parked_keys_max", Whole { unit: "keys", min: 1, max: 10_000_000 }, Value("10000"),
+        "How many keys may wait behind a dead letter; the line halts at one more.")
+            .note("The relay remembers each of them, with its topic."),
+
     row("admin.listen", Address, Value("127.0.0.1:9464"),
         "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),
     row("admin.degraded_after_ms", ms(1_000, 24 * HOUR), Value("300000"),
@@ -252,10 +270,51 @@ pub static KEYS: &[Key] = &[
     row("log.format", Choice(&["text", "json"]), Value("text"),
         "Text for people, or one JSON object a line."),
 
+    row("retention.enabled", Switch, Value("false"),
+        "Whether the running relay removes outbox rows that are published and old enough.")
+            .note("Without it `outbox-relay purge` does so, whenever it is run."),
+    row("retention.keep_days", days(0, 36_500), Value("7"),
+        "How long rows stay after their commit; resolved dead letters too.")
+            .note("By the database's clock, from when the relay first knows of the commit; 0 removes what is confirmed."),
+    row("retention.every_ms", ms(1_000, 24 * HOUR), Value("600000"),
+        "How often the running relay looks whether there is something to remove."),
+    row("retention.batch_rows", Whole { unit: "rows", min: 1, max: 100_000 }, Value("1000"),
+        "Rows of one transaction that removes."),
+    row("retention.pause_ms", ms(0, MINUTE), Value("50"),
+        "Pause between two of them, which belongs to the application."),
+    row("retention.lag_bytes_max", bytes(0, 1024 * GIB), Value("67108864"),
+        "While the slot has more WAL than this to confirm, nothing is removed."),
+    row("retention.archive_folder", Text, Unset,
+        "Folder to which rows are written, as JSON lines with a manifest, before they are removed.")
+            .examples(&["/var/lib/outbox-relay/archive"]),
+    row("retention.archive_command", List, Unset,
+        "Program and arguments that take an archive file on standard input; its rows are removed once it ends with 0.")
+            .note("Run without a shell; ARCHIVE_FILE and ARCHIVE_MANIFEST are its name and its manifest. Not beside \
+                   archive_folder.")
+            .examples(&["/usr/local/bin/keep-archive,--bucket,events"]),
+    row("retention.archive_bytes", bytes(64 * KIB, GIB), Value("16777216"),
+        "About how large one archive file becomes; it is held in memory until it is written."),
+    row("retention.archive_timeout_ms", ms(1_000, 24 * HOUR), Value("600000"),
+        "How long archive_command may take for one file."),
+    row("retention.user", Identifier, Unset,
+        "Role that the janitor logs in as, instead of the relay's; migrate makes it a member of roles.janitor.")
+            .examples(&["outbox_janitor_login"]),
+    row("retention.password_file", SecretFile, Unset,
+        "File with the password of retention.user, read anew on every connect.")
+            .examples(&["/run/secrets/janitor-password"]),
+    row("retention.audit_operation_days", days(30, 36_500), Value("365"),
+        "How long the audit trail keeps what was done with events: redrives, skips, pauses, removals."),
+    row("retention.audit_administration_days", days(30, 36_500), Value("1095"),
+        "How long the audit trail keeps everything else; the chain of hashes stays whole."),
+
     row("roles.application", Identifier, Value("outbox_application"),
         "Role that migrate makes: may insert into the outbox and nothing else."),
     row("roles.operator", Identifier, Value("outbox_operator"),
-        "Role that migrate makes: may read the outbox and the relay's own tables."),
+        "Role that migrate makes: may read the outbox and the relay's own tables, and decide about dead letters and pauses."),
+    row("roles.auditor", Identifier, Value("outbox_auditor"),
+        "Role that migrate makes: may read the audit trail, and of dead letters all but headers and payload."),
+    row("roles.janitor", Identifier, Value("outbox_janitor"),
+        "Role that migrate makes: may empty what has outlived its retention, and nothing else."),
 ];
 
 #[cfg(test)]

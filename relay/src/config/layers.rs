@@ -17,6 +17,8 @@ pub(super) struct Given {
     pub(super) values: BTreeMap<String, Value>,
     /// Paths of tables without a value.
     pub(super) empty_tables: BTreeSet<String>,
+    /// Whether a file was named.
+    pub(super) has_file: bool,
     /// Whether a source could not be read, so that a missing key may be no mistake.
     pub(super) incomplete: bool,
 }
@@ -27,6 +29,7 @@ pub(super) fn merge(sources: &Sources, errors: &mut Vec<ConfigError>) -> Given {
         .file
         .clone()
         .or_else(|| environment::config_file(&sources.environment).map(Into::into));
+    let has_file = named.is_some();
     let from_file = named.map(|path| file::read(&path)).transpose();
     let incomplete = from_file.is_err();
     let from_file = from_file.unwrap_or_else(|error| {
@@ -46,7 +49,11 @@ pub(super) fn merge(sources: &Sources, errors: &mut Vec<ConfigError>) -> Given {
         .build();
     match merged {
         Ok(merged) => {
-            let mut given = Given::of(merged, incomplete || !is_understood);
+            let mut given = Given {
+                has_file,
+                incomplete: incomplete || !is_understood,
+                ..Given::of(merged)
+            };
             libpq::fill(&mut given.values, &sources.environment, errors);
             given
         }
@@ -58,7 +65,7 @@ pub(super) fn merge(sources: &Sources, errors: &mut Vec<ConfigError>) -> Given {
 }
 
 impl Given {
-    fn of(merged: Config, incomplete: bool) -> Self {
+    fn of(merged: Config) -> Self {
         let ValueKind::Table(root) = merged.cache.kind else {
             return Self::default();
         };
@@ -71,7 +78,7 @@ impl Given {
                 .map(|leaf| (leaf.path, leaf.value))
                 .collect(),
             empty_tables: leaves.empty_tables.into_iter().map(|(path, _)| path).collect(),
-            incomplete,
+            ..Self::default()
         }
     }
 }

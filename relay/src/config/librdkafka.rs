@@ -5,7 +5,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 use super::errors::Fault;
-use super::properties;
+use super::{nearest, properties};
 
 /// What is wrong with a property: with its name, and with its value if that is known.
 pub(super) fn fault(name: &str, value: Option<&str>) -> Option<Fault> {
@@ -33,14 +33,8 @@ pub(super) fn fault(name: &str, value: Option<&str>) -> Option<Fault> {
 }
 
 fn unknown(name: &str) -> Fault {
-    let furthest = (name.len() / 3).max(2);
-    let near = PROPERTIES
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= furthest);
-    let remedy = match near {
-        Some((_, near)) => format!("did you mean {near}?"),
+    let remedy = match nearest::among(name, PROPERTIES.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
         None => "remove it; librdkafka's CONFIGURATION.md lists what there is".to_owned(),
     };
     Fault::new("librdkafka has no such property", remedy)

@@ -20,7 +20,7 @@ mod layers;
 mod leaves;
 mod libpq;
 mod librdkafka;
-mod nearest;
+pub(crate) mod nearest;
 mod parse;
 mod properties;
 mod reader;
@@ -35,13 +35,14 @@ pub(crate) mod trial;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub(crate) use environment::{ACTOR_VARIABLE, CORRELATION_VARIABLE};
 pub use errors::{ConfigError, ConfigErrors};
 pub use reader::Effective;
 pub use secret::SecretError;
 pub use settings::{
-    AdminSettings, ChannelBindingMode, Host, KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods,
-    PipelineSettings, PostgresSettings, RetryRule, RetrySettings, RoleSettings, Secret, Settings, TargetSession,
-    TlsMode, TlsSettings, TlsVersion, TokenSource,
+    AdminSettings, ArchiveTarget, ChannelBindingMode, Host, JanitorLogin, KafkaSettings, LogFormat, LogSettings,
+    OutboxSettings, PasswordMethods, PipelineSettings, PostgresSettings, RetentionSettings, RetryRule, RetrySettings,
+    RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings, TlsVersion, TokenSource,
 };
 
 /// Everything a configuration is made of.
@@ -115,7 +116,22 @@ pub fn load_without_files(sources: &Sources) -> Result<Option<Settings>, ConfigE
     ConfigErrors::unless_empty(errors, Some(settings))
 }
 
+/// For a command that never speaks to Kafka: nothing of `[kafka]` is read, so that neither a secret that is not mounted
+/// where the command runs nor missing brokers stand in its way. Misspelt and refused keys are errors there too. The
+/// settings hold nothing of Kafka.
+pub fn load_without_kafka(sources: &Sources) -> Result<Settings, ConfigErrors> {
+    let (settings, _, errors) = read_by(sources, sections::settings_without_kafka);
+    ConfigErrors::unless_empty(errors, settings)
+}
+
 fn read(sources: &Sources) -> (Option<Settings>, Vec<Effective>, Vec<ConfigError>) {
+    read_by(sources, sections::settings)
+}
+
+fn read_by(
+    sources: &Sources,
+    settings: fn(&mut reader::Reader) -> Result<Settings, reader::Noted>,
+) -> (Option<Settings>, Vec<Effective>, Vec<ConfigError>) {
     let mut errors = Vec::new();
     let given = layers::merge(sources, &mut errors);
     let reader = reader::Reader::new(given, errors);
@@ -124,7 +140,7 @@ fn read(sources: &Sources) -> (Option<Settings>, Vec<Effective>, Vec<ConfigError
     } else {
         reader
     };
-    let settings = sections::settings(&mut reader);
+    let settings = settings(&mut reader);
     let (effective, errors) = reader.finish();
     (settings.ok(), effective, errors)
 }

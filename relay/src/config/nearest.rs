@@ -1,10 +1,21 @@
-//! The key that was probably meant.
+//! The key that was probably meant, or another name.
 
 use super::keys::KEYS;
 use super::librdkafka;
 
 /// Comparing costs the product of both lengths, and nobody means a longer one (found by the fuzzer: seconds for some KiB).
 const PATH_BYTES_MAX: usize = 120;
+
+/// The one of the names that was probably meant, if one is near enough.
+pub(crate) fn among<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let furthest = (name.len() / 3).max(2);
+    names
+        .filter(|_| name.len() <= PATH_BYTES_MAX)
+        .map(|known| (strsim::damerau_levenshtein(name, known), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= furthest)
+        .map(|(_, known)| known)
+}
 
 /// The known path nearest to `path`, if one is near enough to be what was meant.
 pub(super) fn to(path: &str) -> Option<String> {

@@ -121,6 +121,14 @@ pub(super) fn whole<T: TryFrom<u64>>(key: &Key, value: &Value) -> Result<T, Faul
         .ok_or_else(|| wrong(key, value))
 }
 
+pub(super) fn switch(key: &Key, value: &Value) -> Result<bool, Fault> {
+    match scalar(value).as_deref() {
+        Some("true") => Ok(true),
+        Some("false") => Ok(false),
+        _ => Err(wrong(key, value)),
+    }
+}
+
 pub(super) fn choice(key: &Key, value: &Value) -> Result<String, Fault> {
     let Kind::Choice(words) = key.kind else {
         unreachable!("{} is not a choice", key.path)
@@ -285,6 +293,15 @@ mod tests {
             assert!(read("postgres.port", whole::<u16>, outside).is_err(), "{outside}");
         }
         assert!(read("postgres.port", whole::<u16>, 5432.0).is_err_and(|fault| fault.problem.contains("1 to 65535")));
+    }
+
+    #[test]
+    fn a_switch_is_read_from_a_word_of_the_file_and_from_the_environments_text() {
+        assert_eq!(read("retention.enabled", switch, true), Ok(true));
+        assert_eq!(read("retention.enabled", switch, "false"), Ok(false));
+        for neither in ["yes", "1", "True", ""] {
+            assert!(read("retention.enabled", switch, neither).is_err(), "{neither}");
+        }
     }
 
     #[test]

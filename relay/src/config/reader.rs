@@ -179,7 +179,12 @@ impl Reader {
             return;
         }
         let variable = environment::variable(path);
-        let remedy = format!("set {path} in the file, or {variable}, or --set {path}=…");
+        let file = if self.given.has_file {
+            "the file"
+        } else {
+            "a file that --config or OUTBOX_RELAY_CONFIG names (none is named)"
+        };
+        let remedy = format!("set {path} in {file}, or {variable}, or --set {path}=…");
         self.errors
             .push(Fault::new("is required and not set", remedy).at(path, ""));
     }
@@ -278,6 +283,17 @@ mod tests {
             .iter()
             .filter(|shown| shown.value.as_deref() == Some("***"));
         assert_eq!(hidden.count(), 3);
+    }
+
+    #[test]
+    fn a_missing_key_is_set_in_the_file_or_in_one_that_has_to_be_named_first() {
+        let unnamed = Trial::empty().errors().to_string();
+        assert!(
+            unnamed.contains("in a file that --config or OUTBOX_RELAY_CONFIG names") && unnamed.contains("--set"),
+            "{unnamed}"
+        );
+        let named = Trial::of("").errors().to_string();
+        assert!(named.contains("set postgres.database in the file, or"), "{named}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use outbox_decoder::{Columns, TopicTemplate};
 use secrecy::SecretString;
 
 use crate::backoff::Schedule;
+use crate::pipeline::{DefectPolicy, LetterLimits};
 
 /// Everything the relay was told, from file, environment and flags together.
 #[derive(Debug, Clone)]
@@ -26,10 +27,14 @@ pub struct Settings {
     pub kafka: KafkaSettings,
     /// How much may be under way.
     pub pipeline: PipelineSettings,
+    /// How much may be set aside.
+    pub dead_letters: LetterLimits,
     /// Probes and metrics.
     pub admin: AdminSettings,
     /// Logging.
     pub log: LogSettings,
+    /// What is removed once nobody needs it any more.
+    pub retention: RetentionSettings,
     /// Names of the database roles that `migrate` makes.
     pub roles: RoleSettings,
 }
@@ -180,6 +185,10 @@ pub struct OutboxSettings {
     pub topic: TopicTemplate,
     /// Members of the metadata column that become headers.
     pub metadata_headers: Vec<String>,
+    /// What happens to a row that can never be published.
+    pub on_defect: DefectPolicy,
+    /// The application's role may delete by id.
+    pub application_may_delete: bool,
     /// How its records are tried again.
     pub retry: RetrySettings,
     /// What holds instead for some event types; each is in one rule at the most.
@@ -217,7 +226,7 @@ pub struct RetryRule {
 }
 
 /// The brokers and the producer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct KafkaSettings {
     /// `host:port,host:port`.
     pub bootstrap_servers: String,
@@ -281,11 +290,67 @@ pub enum LogFormat {
     Text,
 }
 
+/// What is removed, when, and what is done with it before.
+#[derive(Debug, Clone)]
+pub struct RetentionSettings {
+    /// The running relay removes.
+    pub enabled: bool,
+    /// How long rows stay after their commit.
+    pub keep_days: u32,
+    /// How often the running relay looks.
+    pub every_ms: u64,
+    /// Rows of one transaction.
+    pub batch_rows: u32,
+    /// Pause between two of them.
+    pub pause_ms: u64,
+    /// With more WAL to confirm nothing is removed.
+    pub lag_bytes_max: u64,
+    /// Where rows go before they are removed.
+    pub archive: Option<ArchiveTarget>,
+    /// About how large one archive file becomes.
+    pub archive_bytes: usize,
+    /// Another login than the relay's own.
+    pub login: Option<JanitorLogin>,
+    /// How long the audit trail keeps what was done with events.
+    pub audit_operation_days: u32,
+    /// How long it keeps everything else.
+    pub audit_administration_days: u32,
+}
+
+/// Where an archive goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArchiveTarget {
+    /// To files in a folder.
+    Folder(PathBuf),
+    /// To a program's standard input, file by file.
+    Command {
+        /// The program.
+        program: String,
+        /// Its arguments.
+        arguments: Vec<String>,
+        /// How long it may take for one file.
+        timeout_ms: u64,
+    },
+}
+
+/// A login of the janitor's own.
+#[derive(Debug, Clone)]
+pub struct JanitorLogin {
+    /// The role.
+    pub user: String,
+    /// Read anew on every connect.
+    pub password: Option<Secret>,
+}
+
 /// Database roles. They belong to the whole server, so every installation can name its own.
 #[derive(Debug, Clone)]
 pub struct RoleSettings {
     /// May insert into the outbox and nothing else. A group role, without login.
     pub application: String,
-    /// May read the outbox and the relay's own tables. A group role, without login.
+    /// May read the outbox and the relay's own tables, and decide about dead letters. A group role, without login.
     pub operator: String,
+    /// May read the audit trail, and of dead letters what they do not say. A group role, without login.
+    pub auditor: String,
+    /// May empty what has outlived its retention. A group role, without login.
+    pub janitor: String,
 }

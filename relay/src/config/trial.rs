@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ConfigErrors, Effective, Loaded, Settings, Sources, load, load_without_files, read};
+use super::{ConfigErrors, Effective, Loaded, Settings, Sources, load, load_without_files, load_without_kafka, read};
 
 #[derive(Default)]
 pub(crate) struct Trial {
@@ -74,6 +74,11 @@ impl Trial {
     /// Without a look at the files that keys name.
     pub(crate) fn load_without_files(self) -> Result<Option<Settings>, ConfigErrors> {
         self.with_sources(load_without_files)
+    }
+
+    /// Without anything of Kafka.
+    pub(crate) fn load_without_kafka(self) -> Result<Settings, ConfigErrors> {
+        self.with_sources(load_without_kafka)
     }
 
     fn with_sources<T>(mut self, work: impl FnOnce(&Sources) -> T) -> T {

@@ -56,7 +56,7 @@ catalogue! {
             "nothing during a failover; otherwise name the primary, or all servers, in `postgres.host`";
         PostgresProtocolViolation = "postgres_protocol_violation", Transient:
             "what answers does not speak the protocol as PostgreSQL does",
-            "look for a pooler or proxy in between, and connect to PostgreSQL itself";
+            "check that PostgreSQL itself answers at `postgres.host` and `postgres.port`; look for a pooler or proxy in between";
         PostgresPoolerInTheWay = "postgres_pooler_in_the_way", Environment:
             "a connection pooler answers in place of PostgreSQL, and cannot carry a replication stream",
             "name PostgreSQL itself in `postgres.host` and `postgres.port`; the relay needs two connections and no pool";
@@ -106,13 +106,13 @@ catalogue! {
             "configure it, or take it out of the publication";
         SlotMissing = "slot_missing", Environment:
             "the replication slot is not there",
-            "`outbox-relay slot create`; if it existed before, look for the events since its last position in the table";
+            "`outbox-relay slot create`; if it existed before, `outbox-relay recover`: [RECOVERY](RECOVERY.md)";
         SlotUnusable = "slot_unusable", Environment:
             "the slot belongs to another database or plugin, or the server will not decode it",
             "correct `postgres.slot`; look at `pg_replication_slots`";
         SlotLost = "slot_lost", Environment:
             "the server invalidated the slot, with WAL that was not read yet",
-            "`outbox-relay slot drop --yes`, `slot create`, then [RECOVERY](RECOVERY.md), in this order";
+            "`outbox-relay recover`: [RECOVERY](RECOVERY.md)";
         WaitingForStandby = "waiting_for_standby", Transient:
             "the server holds events back until a standby named in `synchronized_standby_slots` has them",
             "bring the standby back, or take its slot out of that setting";
@@ -132,10 +132,16 @@ catalogue! {
             "raise it and restart the relay";
         RowMatchesNoRoute = "row_matches_no_route", EventDefect:
             "a row's table has no outbox, or its outbox's template gives no possible topic for it",
-            "correct the outbox's table or topic template and restart the relay; the message names the row";
+            "correct the outbox's table or topic template and restart the relay; the message names the event and its transaction (`xmin`); an event that can never have a topic is set aside: [DEAD_LETTERS](DEAD_LETTERS.md)";
         RowDoesNotFitMapping = "row_does_not_fit_mapping", EventDefect:
             "a row cannot become a record by its outbox's columns",
-            "correct the outbox's columns and restart the relay; the message names the row and the column";
+            "correct the outbox's columns and restart the relay; the message names the event, its transaction (`xmin`) and the column; an event that can never fit is set aside: [DEAD_LETTERS](DEAD_LETTERS.md)";
+        DeadLettersFull = "dead_letters_full", Environment:
+            "as many events are set aside as `dead_letters.letters_max` and `parked_keys_max` allow, and the next one would be one more",
+            "`outbox-relay dead-letters list`; redrive or discard some, or raise the bound and restart the relay";
+        RelayPaused = "relay_paused", Environment:
+            "somebody has paused the relay: nothing is taken from the slot, and the server keeps its WAL",
+            "`outbox-relay resume`, before the WAL budget that the message names is used up";
     }
     "Kafka" {
         KafkaSecretUnreadable = "kafka_secret_unreadable", Environment:

@@ -9,6 +9,7 @@ mod credentials;
 mod delivery;
 mod dial;
 mod expectation;
+mod in_flight;
 mod introduction;
 mod murmur2;
 mod outlet;
@@ -16,7 +17,9 @@ mod policy;
 mod produce;
 mod producer;
 mod properties;
+mod publisher;
 mod questions;
+mod reader;
 mod refused;
 mod reports;
 mod stall;
@@ -25,13 +28,17 @@ mod token;
 
 pub(crate) use acceptance::accept;
 pub(crate) use delivery::Delivery;
+pub(crate) use produce::Producers;
 pub use properties::producer_config;
+pub use publisher::{Publisher, Record};
+pub(crate) use reader::{ReadBack, Stretch, TopicReader};
+pub(crate) use reports::Failed;
 pub(crate) use start_error::StartError;
 
 /// What the simulation needs to be a producer.
 #[cfg(test)]
 pub(crate) mod simulated {
-    pub(crate) use super::delivery::Delivery;
+    pub(crate) use super::delivery::{Delivery, FOLLOWERS_GO_ON};
     pub(crate) use super::introduction::NOBODY_IS_INTRODUCED;
     pub(crate) use super::murmur2::hash;
     pub(crate) use super::produce::{NotTaken, Produce, Producers};

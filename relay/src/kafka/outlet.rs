@@ -7,6 +7,7 @@ use std::time::Instant;
 use outbox_decoder::{Envelope, Text, TopicName};
 use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::OwnedMessage;
 
 use crate::kafka::introduction::{Introductions, Verdict};
 use crate::kafka::produce::{NotTaken, Produce};
@@ -83,6 +84,25 @@ impl<P: Produce> Outlet<P> {
         }
         let sent = self.producer.send(ticket, envelope);
         self.note(sent, verdict, envelope.topic, key, ticket)
+    }
+
+    /// A record that is ready as it is.
+    pub(super) fn send_ready(
+        &mut self,
+        ticket: Ticket,
+        topic: &TopicName,
+        message: &OwnedMessage,
+    ) -> Result<(), NotTaken> {
+        if !self.is_open() {
+            return Err(NotTaken::Full);
+        }
+        let verdict = self.introductions.verdict(topic, message.key());
+        if verdict == Verdict::Wait {
+            return Err(NotTaken::Full);
+        }
+        let timestamp_ms = message.timestamp().to_millis();
+        let sent = self.producer.send_again(ticket, message, timestamp_ms);
+        self.note(sent, verdict, topic, message.key(), ticket)
     }
 
     /// Hands on what failed before, as far as it may go.

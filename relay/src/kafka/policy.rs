@@ -1,5 +1,6 @@
 //! What is said of Kafka's errors. Which fault each of them is, is [`policy`]'s.
 
+use outbox_decoder::TopicName;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use crate::fault::{Fault, FaultCode, policy};
@@ -51,6 +52,17 @@ pub(super) fn refusal_fault(code: Code, about: &str) -> Fault {
                 max.message.bytes with it; then restart the relay, which reads it only then"
         .to_owned();
     Fault { message, hint, ..fault }
+}
+
+/// The fault that it means when a topic cannot be read.
+pub(super) fn unread_fault(code: Code, topic: &TopicName) -> Fault {
+    let fault = policy::of_kafka(code);
+    let hint = match fault {
+        FaultCode::TopicMissing => "create the topic, or correct the outbox's topic template",
+        FaultCode::TopicNotAuthorized => "allow the relay's principal to READ the topic, as long as this takes",
+        _ => "look at the brokers, then try again",
+    };
+    Fault::new(fault, format!("topic {topic} could not be read: {code}"), hint)
 }
 
 /// The name of a delivery error: a bounded set, used as a metric label.

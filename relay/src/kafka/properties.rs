@@ -64,16 +64,7 @@ pub(super) fn client_config(
     pipeline: &PipelineSettings,
     batching: Batching,
 ) -> Result<ClientConfig, SecretError> {
-    let mut config = ClientConfig::new();
-    for (name, value) in DEFAULTS {
-        config.set(name, value);
-    }
-    for (name, value) in &kafka.properties {
-        config.set(name, value);
-    }
-    for (name, secret) in &kafka.secret_properties {
-        config.set(name, secret.reveal()?.expose_secret());
-    }
+    let mut config = connection_config(kafka)?;
     if batching == Batching::Isolating {
         config.set("batch.num.messages", "1");
     }
@@ -85,9 +76,52 @@ pub(super) fn client_config(
     let kbytes = (pipeline.in_flight_bytes_max / 512).clamp(1_048_576, 2_147_483_647);
     config.set("queue.buffering.max.messages", messages.to_string());
     config.set("queue.buffering.max.kbytes", kbytes.to_string());
+    Ok(config)
+}
+
+/// What was configured, for whichever kind of client: how it connects, logs in and is called.
+fn connection_config(kafka: &KafkaSettings) -> Result<ClientConfig, SecretError> {
+    let mut config = ClientConfig::new();
+    for (name, value) in DEFAULTS {
+        config.set(name, value);
+    }
+    for (name, value) in &kafka.properties {
+        config.set(name, value);
+    }
+    for (name, secret) in &kafka.secret_properties {
+        config.set(name, secret.reveal()?.expose_secret());
+    }
     config.set("bootstrap.servers", &kafka.bootstrap_servers);
     config.set("client.id", &kafka.client_id);
     config.set_log_level(log_level());
+    Ok(config)
+}
+
+/// Of a client that reads topics back: in memory for each partition, and on no group's behalf.
+const READING: [(&str, &str); 9] = [
+    // librdkafka assigns partitions only to who has one.
+    ("group.id", "outbox-relay-reader"),
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    // What retention removes while it is read is passed over.
+    ("auto.offset.reset", "earliest"),
+    ("allow.auto.create.topics", "false"),
+    ("fetch.wait.max.ms", "50"),
+    ("queued.max.messages.kbytes", "4096"),
+    ("isolation.level", "read_committed"),
+];
+
+/// The configuration of a client that reads topics back, by the connection and the login of the producer. What only
+/// producers have librdkafka passes over.
+///
+/// # Errors
+/// A secret's file cannot be read.
+pub(super) fn reader_config(kafka: &KafkaSettings) -> Result<ClientConfig, SecretError> {
+    let mut config = connection_config(kafka)?;
+    for (name, value) in READING {
+        config.set(name, value);
+    }
     Ok(config)
 }
 
@@ -134,6 +168,13 @@ mod tests {
         assert_eq!(config.get("compression.type"), Some("zstd"));
         assert_eq!(config.get("acks"), Some("all"));
         assert_eq!(config.get("enable.gapless.guarantee"), Some("true"));
+    }
+
+    #[test]
+    fn librdkafka_accepts_the_configuration_of_a_reader() {
+        let config = reader_config(&kafka(&[("compression.type", "zstd")])).unwrap();
+        let made: Result<rdkafka::consumer::BaseConsumer, _> = config.create();
+        assert!(made.is_ok(), "{:?}", made.err());
     }
 
     #[test]

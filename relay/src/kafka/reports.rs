@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outbox_decoder::{Timestamp, TopicName};
+use outbox_decoder::{Position, Timestamp, TopicName};
 use rdkafka::bindings::{rd_kafka_message_status, rd_kafka_msg_status_t};
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
@@ -37,18 +37,30 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// The text of a header.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let value = self.record.headers()?.iter().find(|header| header.key == name)?.value?;
         Some(String::from_utf8_lossy(value).into_owned())
+    }
+
+    /// Where its row stands, by its own header.
+    ///
+    /// # Panics
+    /// It has none: every record that is published from the slot has.
+    pub(crate) fn position(&self) -> Position {
+        let header = self.header("position");
+        let position = header.as_deref().and_then(Position::from_header);
+        position.expect("a record from the slot has its position")
     }
 
     /// Names the record without its content.
     pub(super) fn describe(&self) -> String {
         let id = self.header("id").unwrap_or_default();
-        let position = self.header("position").unwrap_or_default();
+        // What is published once more has none.
+        let position = self.header("position").map(|position| format!("position {position}, "));
         let bytes = self.record.payload().map_or(0, <[u8]>::len);
         format!(
-            "event {id} (position {position}, {bytes} bytes) for topic {}",
+            "event {id} ({}{bytes} bytes) for topic {}",
+            position.unwrap_or_default(),
             self.record.topic()
         )
     }

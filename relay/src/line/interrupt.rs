@@ -72,8 +72,9 @@ pub(super) fn owned(frame: Frame<'_>) -> BytesMut {
 /// What to do about a row that cannot be published.
 pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
     let position = defect.position;
+    let id = defect.id.map_or_else(String::new, |id| format!("event {id}, "));
     let at = format!(
-        "row {} of the transaction with xmin {}, committed at {}",
+        "{id}row {} of the transaction with xmin {}, committed at {}",
         position.ordinal, position.xid, position.commit_lsn
     );
     match defect.cause {
@@ -84,7 +85,8 @@ pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
         DefectCause::Mapping(error) => Fault::new(
             policy::of_row(&error),
             format!("{error} ({at})"),
-            "correct the outbox's mapping in the configuration and restart the relay; nothing later is published \
+            "correct the outbox's mapping in the configuration and restart the relay, or set the event aside: \
+             `outbox-relay skip`, or the outbox's on_defect (docs/DEAD_LETTERS.md); nothing later is published \
              meanwhile, and nothing is lost",
         ),
     }

@@ -7,9 +7,12 @@ mod confirm;
 mod figures;
 mod goodbye;
 mod interrupt;
+mod letters;
 mod lookout;
 mod looks;
+mod pause;
 mod settle;
+mod sinks;
 mod stream;
 
 use std::sync::Arc;
@@ -23,14 +26,17 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::settle::Settle;
 use crate::backoff::Backoff;
 use crate::config::Settings;
+use crate::dead_letter::{Clerk, Desk};
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::Delivery;
-use crate::pipeline::{Limits, Pipeline};
+use crate::pipeline::{Limits, Parking, Pipeline};
 use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
 
 #[cfg(test)]
 pub(crate) use self::confirm::Confirmation;
+#[cfg(test)]
+pub(crate) use self::sinks::Sinks;
 
 /// How often the line looks after what no event wakes it for.
 const TICK: Duration = Duration::from_millis(100);
@@ -51,6 +57,15 @@ pub(crate) enum Outcome {
     },
 }
 
+/// What a line is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To publish, until it is told to stop.
+    Relay,
+    /// To publish the dead letters that are marked, and whatever has to go before them.
+    Redrive,
+}
+
 /// Everything that lives longer than one connection.
 pub(crate) struct Line {
     settings: Arc<Settings>,
@@ -60,6 +75,12 @@ pub(crate) struct Line {
     shutdown: watch::Receiver<bool>,
     delivery: Delivery,
     pipeline: Option<(Identity, Pipeline)>,
+    desk: Desk,
+    /// From the first stream of a history on.
+    clerk: Option<Clerk>,
+    /// Nothing new is begun.
+    is_draining: bool,
+    purpose: Purpose,
     /// What the metric of received events was when the pipeline was made.
     received_before: u64,
     backoff: Backoff,
@@ -90,6 +111,10 @@ impl Line {
             shutdown,
             delivery,
             pipeline: None,
+            desk: Desk::default(),
+            clerk: None,
+            is_draining: false,
+            purpose: Purpose::Relay,
             received_before: 0,
             backoff,
             settle: Settle::default(),
@@ -98,7 +123,12 @@ impl Line {
         }
     }
 
-    /// Runs until it is told to stop.
+    /// For another purpose than to relay.
+    pub(crate) fn until(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// Runs until it is told to stop, or its purpose is reached.
     pub(crate) async fn run(mut self) -> Outcome {
         loop {
             let Some(session) = self.connect().await else {
@@ -153,6 +183,11 @@ impl Line {
         if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
         }
+        match self.read_letters(&session).await {
+            None => return stream::End::Undrained,
+            Some(Err(fault)) => return stream::End::Lost(fault),
+            Some(Ok(())) => {}
+        }
         let settings = Arc::clone(&self.settings);
         let Some(started) = self.meanwhile(async move { session.start(&settings).await }).await else {
             return stream::End::Undrained;
@@ -185,7 +220,10 @@ impl Line {
             in_flight_bytes_max: pipeline.in_flight_bytes_max,
             in_flight_records_max: pipeline.in_flight_records_max,
         };
-        let pipeline = Pipeline::new(decoder, limits, self.settings.postgres.frame_bytes_max);
+        let policies = self.settings.outbox.values().map(|outbox| outbox.on_defect).collect();
+        let parking = Parking::new(policies, self.settings.dead_letters);
+        let pipeline = Pipeline::new(decoder, limits, parking, self.settings.postgres.frame_bytes_max);
+        self.forget_letters();
         self.pipeline = Some((identity.clone(), pipeline));
         if self.defect.take().is_some() {
             self.health.set(Part::Row, Condition::Up);
@@ -220,6 +258,8 @@ impl Line {
                 () = stop_asked(&mut self.shutdown) => return None,
                 _ = tick.tick() => {
                     self.beat();
+                    self.tend_letters();
+                    self.metrics.show_redrives(self.desk.take_counts());
                     if let Some((_, pipeline)) = &mut self.pipeline {
                         self.delivery.turn(pipeline, Instant::now());
                         figures::show(&self.metrics, pipeline, self.received_before);

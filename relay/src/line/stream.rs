@@ -7,10 +7,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::{self, Interrupt, Notices};
 use super::lookout::Lookout;
+use super::lookout::Seen;
 use super::looks::Looks;
-use super::{Line, TICK, figures, stop_asked};
+use super::pause::WalRate;
+use super::sinks::Sinks;
+use super::{Line, Purpose, TICK, figures, stop_asked};
 use crate::clock;
-use crate::fault::{Fault, FaultKind};
+use crate::dead_letter::{Answer, Clerk};
+use crate::fault::{Fault, FaultCode, FaultKind};
 use crate::line::confirm::Confirmation;
 use crate::pipeline::{DefectCause, Pipeline, Stop, Until};
 use crate::postgres::{Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault};
@@ -60,6 +64,9 @@ pub(super) struct Streaming<'l> {
     looks: Looks,
     lookout: Lookout,
     notices: Notices,
+    wal_rate: WalRate,
+    /// The last row would have been one letter too many.
+    are_letters_full: bool,
 }
 
 impl<'l> Streaming<'l> {
@@ -70,6 +77,7 @@ impl<'l> Streaming<'l> {
         let advisory = Advisory::new(postgres.slot.clone(), identity, now);
         line.settle.begin(received(line), now);
         line.left_nothing = false;
+        line.follow((control.host().clone(), control.address()));
         Self {
             advisory,
             confirmation,
@@ -85,6 +93,8 @@ impl<'l> Streaming<'l> {
             looks: Looks::new(now),
             lookout: Lookout::default(),
             notices: Notices::default(),
+            wal_rate: WalRate::default(),
+            are_letters_full: false,
         }
     }
 
@@ -108,7 +118,7 @@ impl<'l> Streaming<'l> {
                 return Ok(());
             }
             let (is_draining, is_leaving) = (self.drain_until.is_some(), self.leave_at.is_some());
-            let (wants_bytes, wants_reports) = (self.pause.is_none(), self.wants_reports());
+            let (wants_bytes, wants_reports) = (self.wants_bytes(), self.wants_reports());
             let look = tokio::time::sleep(self.next_look(Instant::now()));
             // In this order: what must never be late comes first.
             tokio::select! {
@@ -116,6 +126,7 @@ impl<'l> Streaming<'l> {
                 () = stop_asked(&mut self.line.shutdown), if !is_draining => self.begin_drain(),
                 at = tick.tick() => self.tick(at.into_std()).await?,
                 () = look, if wants_reports => self.look(),
+                answer = answered(&mut self.line.clerk) => self.line.answered(answer),
                 error = self.control.ended(), if !is_leaving => self.server_leaves(&error),
                 read = self.stream.read(), if wants_bytes => {
                     read.map_err(|error| self.gone(&error))?;
@@ -139,6 +150,8 @@ impl<'l> Streaming<'l> {
             let Line {
                 pipeline: Some((_, pipeline)),
                 delivery,
+                desk,
+                clerk,
                 defect: halted_at,
                 health,
                 metrics,
@@ -147,7 +160,14 @@ impl<'l> Streaming<'l> {
             else {
                 return Ok(());
             };
-            let fed = pipeline.feed(self.stream.buffer(), until, delivery);
+            let mut sinks = Sinks {
+                delivery,
+                desk,
+                is_table_failing: clerk.as_ref().is_some_and(Clerk::is_failing),
+                metrics,
+            };
+            let fed = pipeline.feed(self.stream.buffer(), until, &mut sinks);
+            let were_letters_full = std::mem::take(&mut self.are_letters_full);
             let (consumed, asked) = (fed.consumed, fed.reply_requested);
             let (pause, control) = match fed.stop {
                 Stop::Starved => (None, None),
@@ -166,10 +186,17 @@ impl<'l> Streaming<'l> {
                     health.set(Part::Row, Condition::Down(fault));
                     (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
                 }
+                Stop::LettersFull => {
+                    self.are_letters_full = true;
+                    health.set(Part::Row, Condition::Down(letters_full()));
+                    (Some(Pause::Defect(Instant::now() + DEFECT_RETRY)), None)
+                }
                 Stop::Broken(error) => return Err(self.lost(&error.into())),
             };
             if halted_at.is_some_and(|position| pipeline.ledger().has_taken(position)) {
                 *halted_at = None;
+                health.set(Part::Row, Condition::Up);
+            } else if were_letters_full && !self.are_letters_full && halted_at.is_none() {
                 health.set(Part::Row, Condition::Up);
             }
             self.stream.consume(consumed);
@@ -192,11 +219,32 @@ impl<'l> Streaming<'l> {
     /// gains.
     fn may_feed(&self) -> bool {
         match self.pause {
+            _ if self.is_stopped() => false,
             None => true,
-            Some(Pause::Boundary) => false,
+            Some(Pause::Boundary) => !self.may_stop_here(),
             Some(Pause::Defect(until)) => Instant::now() >= until,
             Some(Pause::Full) => self.line.delivery.is_flowing() && self.has_room(),
         }
+    }
+
+    /// Somebody has paused the relay. A drain goes on to the boundary all the same.
+    fn is_stopped(&self) -> bool {
+        self.drain_until.is_none() && self.line.paused().is_some()
+    }
+
+    fn wants_bytes(&self) -> bool {
+        match self.pause {
+            _ if self.is_stopped() => false,
+            None => true,
+            // What is confirmed may wait for the stream to come further.
+            Some(Pause::Boundary) => !self.may_stop_here(),
+            Some(Pause::Full | Pause::Defect(_)) => false,
+        }
+    }
+
+    fn may_stop_here(&self) -> bool {
+        let pipeline = self.line.pipeline.as_ref();
+        pipeline.is_none_or(|(_, pipeline)| pipeline.may_stop_here())
     }
 
     fn has_room(&self) -> bool {
@@ -211,7 +259,7 @@ impl<'l> Streaming<'l> {
     /// With nothing in flight and nothing that waits, the tick is soon enough.
     fn wants_reports(&self) -> bool {
         let is_waiting = self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing();
-        is_waiting || self.line.in_flight_records() > 0
+        is_waiting || self.line.in_flight_records() > 0 || !self.line.desk.is_at_rest()
     }
 
     /// While bytes gather, the read after that is soon enough.
@@ -220,7 +268,8 @@ impl<'l> Streaming<'l> {
     }
 
     fn look(&mut self) {
-        if self.turn() {
+        let has_moved = self.turn();
+        if self.line.tend_letters() || has_moved {
             self.looks.note(Instant::now());
         }
     }
@@ -246,6 +295,7 @@ impl<'l> Streaming<'l> {
         self.settle(now);
         self.line.beat();
         self.look();
+        self.line.metrics.show_redrives(self.line.desk.take_counts());
         if let Some((_, pipeline)) = &self.line.pipeline {
             figures::show(&self.line.metrics, pipeline, self.line.received_before);
         }
@@ -253,8 +303,8 @@ impl<'l> Streaming<'l> {
         self.update_status(is_asked, now).await?;
         self.remember(now);
         let Line { settings, metrics, .. } = &*self.line;
-        if let Some(fault) = self.lookout.look(self.control.client(), settings, metrics, now) {
-            return Err(End::Lost(fault));
+        if let Some(seen) = self.lookout.look(self.control.client(), settings, metrics, now) {
+            self.note(seen, now)?;
         }
         if self
             .drain_until
@@ -267,7 +317,7 @@ impl<'l> Streaming<'l> {
         {
             return Err(End::Lost(fault.clone()));
         }
-        if self.pause.is_some() {
+        if self.pause.is_some() || self.is_stopped() {
             self.silent_from = now;
         } else if self.confirmation.is_overdue(self.silent_from, now) {
             return Err(self.lost(&PostgresError::TimedOut {
@@ -276,6 +326,28 @@ impl<'l> Streaming<'l> {
             }));
         }
         Ok(())
+    }
+
+    /// What was seen beside the stream.
+    fn note(&mut self, seen: Seen, now: Instant) -> Result<(), End> {
+        if let Some(slot) = &seen.slot {
+            self.wal_rate.look(slot, now);
+        }
+        if let (Some(letters), Some((_, pipeline))) = (seen.letters, &mut self.line.pipeline) {
+            pipeline.parking_mut().count(letters);
+        }
+        if let Some(controls) = seen.controls {
+            let is_asked = controls.is_redrive_asked;
+            self.line.obey(controls);
+            let is_done = !is_asked && self.line.desk.is_done();
+            if self.line.purpose == Purpose::Redrive && is_done && self.drain_until.is_none() {
+                self.begin_drain();
+            }
+        }
+        let paused = self.line.paused().map(|why| self.wal_rate.fault(why));
+        let condition = paused.map_or(Condition::Up, Condition::Down);
+        self.line.health.set(Part::Pause, condition);
+        seen.fault.map_or(Ok(()), |fault| Err(End::Lost(fault)))
     }
 
     pub(super) async fn send_status(&mut self, asked: bool) -> Result<(), End> {
@@ -327,11 +399,12 @@ impl<'l> Streaming<'l> {
             "stopping: draining to a commit boundary; a second signal leaves at once"
         );
         self.line.health.set_draining();
+        self.line.is_draining = true;
         self.drain_until = Some(Instant::now() + Duration::from_millis(drain_timeout_ms));
     }
 
     fn is_drained(&self) -> bool {
-        self.pause == Some(Pause::Boundary) && self.is_idle()
+        self.pause == Some(Pause::Boundary) && self.is_idle() && self.line.desk.is_at_rest()
     }
 
     /// The open transaction has a row that cannot be published, and everything before it is acknowledged.
@@ -401,6 +474,22 @@ impl<'l> Streaming<'l> {
     fn lost(&self, error: &PostgresError) -> End {
         End::Lost(fault(error, &self.line.settings.postgres))
     }
+}
+
+/// Waits for what the table of dead letters answers.
+async fn answered(clerk: &mut Option<Clerk>) -> Answer {
+    match clerk {
+        Some(clerk) => clerk.answered().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn letters_full() -> Fault {
+    Fault::new(
+        FaultCode::DeadLettersFull,
+        "the next row would be one dead letter more than dead_letters.letters_max and parked_keys_max allow",
+        "`outbox-relay dead-letters list`: redrive or discard some; nothing is published meanwhile, and nothing is lost",
+    )
 }
 
 /// How many events this process has taken so far.

@@ -3,6 +3,10 @@
 //! Delivery reports have no order over partitions, therefore progress is not the newest report but the newest commit
 //! such that its records and all before it are acknowledged. A record is known by its [`Ticket`], a row by its commit
 //! and ordinal: rows that the server sends again after a reconnect are recognised and not produced a second time.
+//!
+//! A row that is set aside instead has a ticket too. It counts when its dead letter is committed; and what is confirmed
+//! passes it only when the stream has reached that commit, so that no failover can keep the position and lose the letter.
+//! A letter that is published later has a ticket and no commit: nothing waits for it, the table holds it.
 
 use std::collections::VecDeque;
 
@@ -38,7 +42,7 @@ pub struct Limits {
 const WINDOW_FACTOR: usize = 2;
 
 /// What a failed delivery report does not bring back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kept {
     /// The record's timestamp.
     pub timestamp_ms: i64,
@@ -46,14 +50,27 @@ pub struct Kept {
     pub outbox: u16,
 }
 
-/// One record between the oldest unacknowledged one and the newest.
+/// What is awaited of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// Its acknowledgement.
+    Brokers,
+    /// The commit of its dead letter.
+    Letter,
+    Nothing,
+}
+
+/// In place of a commit, of a record that is published from its dead letter.
+const OF_A_LETTER: u64 = u64::MAX;
+
+/// One record between the oldest that something is awaited of and the newest.
 #[derive(Debug)]
 struct Entry {
     commit: u64,
     timestamp_ms: i64,
     bytes: u32,
     outbox: u16,
-    acknowledged: bool,
+    awaited: Awaited,
 }
 
 const _: () = assert!(size_of::<Entry>() == 24, "the window of the ledger is made of these");
@@ -66,6 +83,8 @@ struct Commit {
     /// `None` while the Commit message has not come.
     end_lsn: Option<Lsn>,
     unacknowledged: u64,
+    /// Where its dead letters committed; 0/0 without any.
+    letters_end: Lsn,
 }
 
 impl Commit {
@@ -73,6 +92,16 @@ impl Commit {
         self.end_lsn.is_some() && self.unacknowledged == 0
     }
 }
+
+/// Commits that wait for the stream to reach `until`; the newest of them ends at `end_lsn`.
+#[derive(Debug)]
+struct Held {
+    end_lsn: Lsn,
+    until: Lsn,
+}
+
+/// So many are told from each other; more are let go together with the newest.
+const HELD_MAX: usize = 256;
 
 /// The record of everything that is under way.
 #[derive(Debug)]
@@ -84,8 +113,14 @@ pub struct Ledger {
     first_commit: u64,
     in_flight_records: usize,
     in_flight_bytes: usize,
+    /// Records whose dead letters are not committed yet. Their bytes are among those in flight.
+    unwritten_letters: usize,
     newest_taken: Option<(Lsn, u32)>,
     acknowledged_end: Lsn,
+    held: VecDeque<Held>,
+    reached: Lsn,
+    /// Acknowledged, and not taken note of.
+    published_letters: Vec<Ticket>,
 }
 
 impl Ledger {
@@ -99,8 +134,12 @@ impl Ledger {
             first_commit: 0,
             in_flight_records: 0,
             in_flight_bytes: 0,
+            unwritten_letters: 0,
             newest_taken: None,
             acknowledged_end: Lsn::ZERO,
+            held: VecDeque::new(),
+            reached: Lsn::ZERO,
+            published_letters: Vec::new(),
         }
     }
 
@@ -120,10 +159,11 @@ impl Ledger {
     /// Whether a record of this size may go on its way. With nothing in flight any size may: a large row is no reason
     /// to stand still for ever.
     pub fn has_room(&self, bytes: usize) -> bool {
+        let records = self.in_flight_records + self.unwritten_letters;
         let within = self.in_flight_bytes + bytes <= self.limits.in_flight_bytes_max
-            && self.in_flight_records < self.limits.in_flight_records_max;
+            && records < self.limits.in_flight_records_max;
         let window = self.entries.len() < self.limits.in_flight_records_max * WINDOW_FACTOR;
-        window && (within || self.in_flight_records == 0)
+        window && (within || records == 0)
     }
 
     /// The ticket that [`Ledger::take`] gives next.
@@ -149,24 +189,96 @@ impl Ledger {
                 committed_at,
                 end_lsn: None,
                 unacknowledged: 0,
+                letters_end: Lsn::ZERO,
             });
         }
-        let ticket = self.next_ticket();
         let commit = self.first_commit + self.commits.len() as u64 - 1;
         if let Some(open) = self.commits.back_mut() {
             open.unacknowledged += 1;
         }
+        self.newest_taken = Some((position.commit_lsn, position.ordinal));
+        self.enter(commit, kept, bytes)
+    }
+
+    /// Enters a record that was published from its dead letter.
+    pub fn take_letter(&mut self, kept: Kept, bytes: usize) -> Ticket {
+        self.enter(OF_A_LETTER, kept, bytes)
+    }
+
+    fn enter(&mut self, commit: u64, kept: Kept, bytes: usize) -> Ticket {
+        let ticket = self.next_ticket();
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.entries.push_back(Entry {
             commit,
             timestamp_ms: kept.timestamp_ms,
             outbox: kept.outbox,
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-            acknowledged: false,
+            bytes,
+            awaited: Awaited::Brokers,
         });
         self.in_flight_records += 1;
-        self.in_flight_bytes += bytes.min(u32::MAX as usize);
-        self.newest_taken = Some((position.commit_lsn, position.ordinal));
+        self.in_flight_bytes += bytes as usize;
         ticket
+    }
+
+    /// A record goes to the dead letters, and not to the brokers.
+    ///
+    /// # Panics
+    /// It is not awaited from the brokers, or comes from there.
+    pub fn set_aside(&mut self, ticket: Ticket) {
+        let entry = self.entry(ticket);
+        assert_eq!(entry.awaited, Awaited::Brokers, "{ticket:?} is set aside");
+        assert_ne!(entry.commit, OF_A_LETTER, "{ticket:?} has a letter already");
+        entry.awaited = Awaited::Letter;
+        self.in_flight_records -= 1;
+        self.unwritten_letters += 1;
+    }
+
+    /// A record that was published from its dead letter is not awaited any more: the letter stays.
+    ///
+    /// # Panics
+    /// It is none, or not awaited from the brokers.
+    pub fn withdraw_letter(&mut self, ticket: Ticket) {
+        let &mut Entry { awaited, commit, .. } = self.entry(ticket);
+        assert_eq!(
+            (awaited, commit),
+            (Awaited::Brokers, OF_A_LETTER),
+            "{ticket:?} is withdrawn"
+        );
+        self.settle(ticket);
+    }
+
+    /// The dead letter of a record that was set aside is committed, before `letters_end`. Returns when its transaction
+    /// committed if this made that one complete.
+    ///
+    /// # Panics
+    /// The record was not set aside.
+    pub fn written(&mut self, ticket: Ticket, letters_end: Lsn) -> Option<Timestamp> {
+        let entry = self.entry(ticket);
+        assert_eq!(entry.awaited, Awaited::Letter, "{ticket:?} has a letter");
+        let commit = entry.commit;
+        let commit = &mut self.commits[usize::try_from(commit - self.first_commit).unwrap_or(usize::MAX)];
+        commit.letters_end = commit.letters_end.max(letters_end);
+        self.settle(ticket)
+    }
+
+    /// Whether everything that committed before this was taken, by this process or one before it: the stream has come
+    /// further.
+    pub fn has_passed(&self, commit_lsn: Lsn) -> bool {
+        self.reached > commit_lsn
+    }
+
+    /// Letters that were published and acknowledged since this was last asked.
+    pub fn take_published_letters(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.published_letters)
+    }
+
+    /// The stream has come so far.
+    pub fn reach(&mut self, position: Lsn) {
+        self.reached = self.reached.max(position);
+        while self.held.front().is_some_and(|held| held.until <= self.reached) {
+            let passed = self.held.pop_front().map_or(Lsn::ZERO, |held| held.end_lsn);
+            self.acknowledged_end = self.acknowledged_end.max(passed);
+        }
     }
 
     /// Ends a transaction. Returns when it committed if this made it complete.
@@ -174,7 +286,7 @@ impl Ledger {
         let end_lsn = position.end_lsn();
         let Some(last) = self.commits.back_mut() else {
             // Nothing of it, and nothing before it, is under way.
-            self.acknowledged_end = self.acknowledged_end.max(end_lsn);
+            self.passed(end_lsn, Lsn::ZERO);
             return None;
         };
         let ended = match last.end_lsn {
@@ -211,23 +323,50 @@ impl Ledger {
     /// # Panics
     /// A ticket that was never given, or one that was acknowledged before: the position could not be trusted any more.
     pub fn acknowledge(&mut self, ticket: Ticket) -> Option<Timestamp> {
-        let index = ticket
-            .0
-            .checked_sub(self.first_ticket)
-            .and_then(|index| usize::try_from(index).ok());
+        let &mut Entry { awaited, commit, .. } = self.entry(ticket);
+        assert_eq!(awaited, Awaited::Brokers, "{ticket:?} was acknowledged twice");
+        if commit == OF_A_LETTER {
+            self.published_letters.push(ticket);
+        }
+        self.settle(ticket)
+    }
+
+    fn entry(&mut self, ticket: Ticket) -> &mut Entry {
+        let index = self.index(ticket);
         let entry = index.and_then(|index| self.entries.get_mut(index));
-        let entry = entry.unwrap_or_else(|| panic!("{ticket:?} is not in flight"));
-        assert!(!entry.acknowledged, "{ticket:?} was acknowledged twice");
-        entry.acknowledged = true;
-        self.in_flight_records -= 1;
-        self.in_flight_bytes -= entry.bytes as usize;
+        entry.unwrap_or_else(|| panic!("{ticket:?} is not in flight"))
+    }
 
-        let index = usize::try_from(entry.commit - self.first_commit).unwrap_or(usize::MAX);
-        let commit = &mut self.commits[index];
-        commit.unacknowledged -= 1;
-        let completed = commit.is_complete().then_some(commit.committed_at);
+    fn index(&self, ticket: Ticket) -> Option<usize> {
+        usize::try_from(ticket.0.checked_sub(self.first_ticket)?).ok()
+    }
 
-        while self.entries.front().is_some_and(|entry| entry.acknowledged) {
+    /// Nothing is awaited of a record any more.
+    fn settle(&mut self, ticket: Ticket) -> Option<Timestamp> {
+        let entry = self.entry(ticket);
+        let (before, bytes, commit) = (entry.awaited, entry.bytes, entry.commit);
+        entry.awaited = Awaited::Nothing;
+        match before {
+            Awaited::Brokers => self.in_flight_records -= 1,
+            Awaited::Letter => self.unwritten_letters -= 1,
+            Awaited::Nothing => panic!("{ticket:?} was settled twice"),
+        }
+        self.in_flight_bytes -= bytes as usize;
+
+        let completed = if commit == OF_A_LETTER {
+            None
+        } else {
+            let index = usize::try_from(commit - self.first_commit).unwrap_or(usize::MAX);
+            let commit = &mut self.commits[index];
+            commit.unacknowledged -= 1;
+            commit.is_complete().then_some(commit.committed_at)
+        };
+
+        while self
+            .entries
+            .front()
+            .is_some_and(|entry| entry.awaited == Awaited::Nothing)
+        {
             self.entries.pop_front();
             self.first_ticket += 1;
         }
@@ -236,21 +375,54 @@ impl Ledger {
     }
 
     fn pass_complete_commits(&mut self) {
-        while self.commits.front().is_some_and(Commit::is_complete) {
-            let passed = self.commits.pop_front().and_then(|commit| commit.end_lsn);
+        while let Some(commit) = self.commits.pop_front_if(|commit| commit.is_complete()) {
             self.first_commit += 1;
-            self.acknowledged_end = self.acknowledged_end.max(passed.unwrap_or(Lsn::ZERO));
+            self.passed(commit.end_lsn.unwrap_or(Lsn::ZERO), commit.letters_end);
         }
     }
 
-    /// End of the newest commit such that everything up to it is acknowledged; 0/0 before the first.
+    /// Everything up to a commit's end is acknowledged or written; what comes later waits for whatever it waits for.
+    fn passed(&mut self, end_lsn: Lsn, letters_end: Lsn) {
+        let before = self.held.back().map_or(Lsn::ZERO, |held| held.until);
+        let until = before.max(letters_end);
+        if until <= self.reached {
+            self.acknowledged_end = self.acknowledged_end.max(end_lsn);
+            return;
+        }
+        let is_full = self.held.len() >= HELD_MAX;
+        match self.held.back_mut() {
+            Some(newest) if newest.until == until || is_full => {
+                newest.end_lsn = newest.end_lsn.max(end_lsn);
+                newest.until = until;
+            }
+            _ => self.held.push_back(Held { end_lsn, until }),
+        }
+    }
+
+    /// End of the newest commit such that everything up to it is acknowledged, or set aside for good; 0/0 before the first.
     pub const fn acknowledged_end(&self) -> Lsn {
         self.acknowledged_end
     }
 
-    /// Nothing is unacknowledged and no transaction is half taken.
+    /// Nothing is unacknowledged, no transaction is half taken, and nothing waits for the stream to reach it.
     pub fn is_idle(&self) -> bool {
-        self.commits.is_empty()
+        self.commits.is_empty() && self.held.is_empty()
+    }
+
+    /// Whether what could be confirmed waits for the stream to reach the commit of a dead letter.
+    pub fn waits_for_stream(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// How many positions the stream has to reach are told from each other.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Records whose dead letters are not committed yet.
+    pub const fn unwritten_letters(&self) -> usize {
+        self.unwritten_letters
     }
 
     /// When the oldest transaction that is not acknowledged committed.
@@ -270,18 +442,30 @@ impl Ledger {
 
     /// What is known of a ticket in flight.
     pub fn kept(&self, ticket: Ticket) -> Option<Kept> {
-        let index = usize::try_from(ticket.0.checked_sub(self.first_ticket)?).ok()?;
-        self.entries.get(index).map(|entry| Kept {
+        self.entries.get(self.index(ticket)?).map(|entry| Kept {
             timestamp_ms: entry.timestamp_ms,
             outbox: entry.outbox,
         })
+    }
+
+    /// Whether a ticket in flight is of a record that is published from its dead letter.
+    pub fn is_letter(&self, ticket: Ticket) -> bool {
+        let entry = self.index(ticket).and_then(|index| self.entries.get(index));
+        entry.is_some_and(|entry| entry.commit == OF_A_LETTER)
+    }
+
+    /// When the transaction of a ticket in flight committed; `None` of a record that is published from its dead letter.
+    pub fn committed_at(&self, ticket: Ticket) -> Option<Timestamp> {
+        let entry = self.entries.get(self.index(ticket)?)?;
+        let index = usize::try_from(entry.commit.checked_sub(self.first_commit)?).ok()?;
+        self.commits.get(index).map(|commit| commit.committed_at)
     }
 
     /// The tickets in flight, in order: what must be sent again when a producer is lost.
     pub fn unacknowledged(&self) -> impl Iterator<Item = Ticket> {
         (self.first_ticket..)
             .zip(&self.entries)
-            .filter(|(_, entry)| !entry.acknowledged)
+            .filter(|(_, entry)| entry.awaited == Awaited::Brokers)
             .map(|(number, _)| Ticket(number))
     }
 
@@ -290,7 +474,8 @@ impl Ledger {
     pub(crate) fn digest(&self, hasher: &mut impl std::hash::Hasher) {
         use std::hash::Hash;
 
-        let entries = self.entries.iter().map(|entry| (entry.commit, entry.acknowledged));
+        let entries = self.entries.iter();
+        let entries = entries.map(|entry| (entry.commit, entry.awaited as u8));
         let commits = self.commits.iter();
         let commits = commits.map(|commit| (commit.commit_lsn, commit.end_lsn, commit.unacknowledged));
         (entries.collect::<Vec<_>>(), commits.collect::<Vec<_>>()).hash(hasher);

@@ -1,25 +1,30 @@
 //! Decides, for every frame from the server, what happens: produce, wait, halt; and what may be confirmed.
 //!
 //! No socket, no clock, no thread. A step takes bytes and a sink and says how far it came; the ledger keeps what is
-//! under way; [`Pipeline::progress`] is what the server is told.
+//! under way; [`Parking`] says which rows go to the dead letters; [`Pipeline::progress`] is what the server is told.
 //!
 //! The confirmed LSN follows one rule (see ARCHITECTURE.md, "What is confirmed"):
 //! with nothing unacknowledged and no transaction open, the larger of the last commit's end and the last keepalive's
 //! position, both received on this connection; otherwise the end of the newest commit such that it and all before it
 //! are acknowledged. Never lower than before, never above what this connection received.
 
+mod aside;
+mod lane;
 mod ledger;
 mod step;
 #[cfg(test)]
 mod tests;
 
+pub use aside::{Controls, DefectPolicy, LetterLimits, Parking, Place, Standing, TopicKey};
 pub use ledger::{Kept, Ledger, Limits, Ticket};
-pub use step::{Defect, DefectCause, Fed, SendError, Sink, Stop, Until};
+pub use step::{Aside, Defect, DefectCause, Fed, Row, SendError, Sink, Stop, Until, Why};
 
 use outbox_decoder::outbox::{OutboxDecoder, RowError};
 use outbox_decoder::pgoutput::{Message, Tuple};
 use outbox_decoder::stream::{COPY_DATA, StreamMessage, split_frame};
-use outbox_decoder::{CommitPosition, DecodeError, Envelope, Lsn, Position, Timestamp};
+use outbox_decoder::{CommitPosition, DecodeError, Lsn, Position, Timestamp};
+
+use self::lane::{Halt, Lane};
 
 /// What librdkafka keeps for a record beyond key and value (measured).
 pub const RECORD_OVERHEAD_BYTES: usize = 270;
@@ -33,6 +38,10 @@ pub struct Counts {
     pub received: u64,
     /// Rows that the server sent again after a reconnect and that were not produced again.
     pub recognised: u64,
+    /// Rows that the server sent again and that had a dead letter from before.
+    pub had_letter: u64,
+    /// Rows handed to the dead letters.
+    pub set_aside: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +57,7 @@ struct Transaction {
 pub struct Pipeline {
     decoder: OutboxDecoder,
     ledger: Ledger,
+    parking: Parking,
     frame_bytes_max: usize,
     transaction: Option<Transaction>,
     received: Lsn,
@@ -69,10 +79,11 @@ pub struct Progress {
 
 impl Pipeline {
     /// A pipeline that has taken nothing yet. `frame_bytes_max` bounds one row.
-    pub fn new(decoder: OutboxDecoder, limits: Limits, frame_bytes_max: usize) -> Self {
+    pub fn new(decoder: OutboxDecoder, limits: Limits, parking: Parking, frame_bytes_max: usize) -> Self {
         Self {
             decoder,
             ledger: Ledger::new(limits),
+            parking,
             frame_bytes_max,
             transaction: None,
             received: Lsn::ZERO,
@@ -138,10 +149,15 @@ impl Pipeline {
                     self.ledger.pass(wal_end);
                 }
                 self.keepalive = self.keepalive.max(wal_end);
-                self.received = self.received.max(wal_end);
+                self.receive(wal_end);
                 Ok(reply_requested)
             }
         }
+    }
+
+    fn receive(&mut self, position: Lsn) {
+        self.received = self.received.max(position);
+        self.ledger.reach(self.received);
     }
 
     fn message<S: Sink>(&mut self, message: &[u8], sink: &mut S) -> Result<(), Halt<S::Refusal>> {
@@ -175,6 +191,7 @@ impl Pipeline {
             });
         }
         self.ledger.pass(commit_lsn);
+        self.parking.pass(commit_lsn);
         self.transaction = Some(Transaction {
             commit_lsn,
             committed_at,
@@ -205,29 +222,29 @@ impl Pipeline {
         };
         if self.ledger.has_taken(position) {
             self.counts.recognised += 1;
-        } else {
-            let defect = |cause| Halt::Defect(Defect { position, cause });
-            let envelope = self
-                .decoder
-                .envelope(oid, tuple, position, committed_at)
-                .map_err(|error| match error {
-                    RowError::Decode(error) => Halt::Broken(error),
-                    RowError::Mapping(error) => defect(DefectCause::Mapping(error)),
-                })?;
-            let bytes = record_bytes(&envelope);
-            let kept = Kept {
-                timestamp_ms: envelope.timestamp_ms(),
-                outbox: envelope.outbox,
-            };
-            if !self.ledger.has_room(bytes) {
+        } else if let Some(until) = self.parking.letter_of(position) {
+            if !self.ledger.has_room(0) {
                 return Err(Halt::Full);
             }
-            sink.send(self.ledger.next_ticket(), &envelope)
-                .map_err(|error| match error {
-                    SendError::Full => Halt::Full,
-                    SendError::Refused(refusal) => defect(DefectCause::Refused(refusal)),
-                })?;
-            self.ledger.take(position, committed_at, kept, bytes);
+            let ticket = self.ledger.take(position, committed_at, Kept::default(), 0);
+            self.ledger.set_aside(ticket);
+            self.ledger.written(ticket, until);
+            self.counts.had_letter += 1;
+        } else {
+            let mut lane = Lane {
+                ledger: &mut self.ledger,
+                parking: &mut self.parking,
+                counts: &mut self.counts,
+                sink,
+            };
+            match self.decoder.envelope(oid, tuple, position, committed_at) {
+                Ok(envelope) => lane.publish(&envelope)?,
+                Err(RowError::Decode(error)) => return Err(error.into()),
+                Err(RowError::Mapping(error)) => {
+                    let remains = self.decoder.remains(oid, tuple, position, committed_at);
+                    lane.keep(position, remains.as_ref(), error)?;
+                }
+            }
             self.counts.received += 1;
         }
         transaction.next_ordinal = next_ordinal.checked_add(1).ok_or(DecodeError::OutOfPlace {
@@ -253,7 +270,7 @@ impl Pipeline {
         if let Some(committed_at) = self.ledger.commit(position) {
             sink.completed(committed_at);
         }
-        self.received = self.received.max(position.end_lsn());
+        self.receive(position.end_lsn());
         if transaction.next_ordinal > 0 {
             self.newest_commit_received_at = Some(transaction.committed_at);
             self.newest_event_end = self.newest_event_end.max(position.end_lsn());
@@ -264,6 +281,34 @@ impl Pipeline {
     /// The brokers have acknowledged a record. Returns when its transaction committed if that one is complete now.
     pub fn acknowledge(&mut self, ticket: Ticket) -> Option<Timestamp> {
         self.ledger.acknowledge(ticket)
+    }
+
+    /// The dead letter of a row is committed, before `letters_end`. Returns as [`Pipeline::acknowledge`] does.
+    pub fn written(&mut self, ticket: Ticket, parks: Option<&TopicKey>, letters_end: Lsn) -> Option<Timestamp> {
+        self.parking.written(parks);
+        self.ledger.written(ticket, letters_end)
+    }
+
+    /// A record that was on its way goes to the dead letters after all, unless it came from there.
+    pub fn give_up(&mut self, ticket: Ticket, parks: Option<TopicKey>, position: Position) {
+        self.parking.set_aside(parks, position);
+        self.ledger.set_aside(ticket);
+        self.counts.set_aside += 1;
+    }
+
+    /// A record that was published from its dead letter goes back there.
+    pub fn return_letter(&mut self, ticket: Ticket) {
+        self.ledger.withdraw_letter(ticket);
+    }
+
+    /// Enters a record that is published from its dead letter.
+    pub fn take_letter(&mut self, kept: Kept, bytes: usize) -> Ticket {
+        self.ledger.take_letter(kept, bytes)
+    }
+
+    /// Records that were published from their dead letters and are acknowledged, since this was last asked.
+    pub fn take_published_letters(&mut self) -> Vec<Ticket> {
+        self.ledger.take_published_letters()
     }
 
     /// What a status update says now.
@@ -286,10 +331,12 @@ impl Pipeline {
         self.ledger.is_idle() && self.transaction.is_none()
     }
 
-    /// Between two transactions, and past whatever was taken on an earlier connection: before that it could not be
-    /// confirmed on this one, and a stop would repeat it.
+    /// Between two transactions, and past whatever was taken on an earlier connection, or waits for the stream: before that
+    /// it could not be confirmed on this one, and a stop would repeat it.
     pub fn may_stop_here(&self) -> bool {
-        self.transaction.is_none() && self.ledger.newest_taken().is_none_or(|taken| self.received > taken)
+        self.transaction.is_none()
+            && self.ledger.newest_taken().is_none_or(|taken| self.received > taken)
+            && !self.ledger.waits_for_stream()
     }
 
     /// The highest position that the server has surely had: of what was taken, acknowledged or received.
@@ -301,6 +348,16 @@ impl Pipeline {
     /// What is under way.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// Which rows go to the dead letters.
+    pub const fn parking(&self) -> &Parking {
+        &self.parking
+    }
+
+    /// To be told what the table of dead letters holds, and what somebody has asked for.
+    pub const fn parking_mut(&mut self) -> &mut Parking {
+        &mut self.parking
     }
 
     /// Counts since the pipeline was made.
@@ -327,37 +384,5 @@ impl Pipeline {
         let transaction = self.transaction.as_ref();
         let transaction = transaction.map(|transaction| (transaction.commit_lsn, transaction.next_ordinal));
         (transaction, self.received, self.keepalive, self.flushed).hash(hasher);
-    }
-}
-
-/// What a record costs of the in-flight budget.
-fn record_bytes(envelope: &Envelope<'_>) -> usize {
-    let length = |text: &Option<outbox_decoder::Text<'_>>| text.as_ref().map_or(0, |text| text.as_bytes().len());
-    RECORD_OVERHEAD_BYTES
-        + HEADER_OVERHEAD_BYTES * envelope.header_count()
-        + length(&envelope.key)
-        + length(&envelope.payload)
-}
-
-/// Why a frame was not consumed.
-enum Halt<R> {
-    Full,
-    Defect(Defect<R>),
-    Broken(DecodeError),
-}
-
-impl<R> Halt<R> {
-    fn into_stop<'b>(self) -> Stop<'b, R> {
-        match self {
-            Self::Full => Stop::Full,
-            Self::Defect(defect) => Stop::Defect(defect),
-            Self::Broken(error) => Stop::Broken(error),
-        }
-    }
-}
-
-impl<R> From<DecodeError> for Halt<R> {
-    fn from(error: DecodeError) -> Self {
-        Self::Broken(error)
     }
 }

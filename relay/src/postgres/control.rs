@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config};
 use crate::config::{ChannelBindingMode, Host, PostgresSettings, TargetSession};
 use crate::fault::FaultKind;
 use crate::postgres::error::{PostgresError, late_refusal};
-use crate::postgres::guard::{Forbidden, Guarded};
+use crate::postgres::guard::{ANSWER_BYTES_MAX, Forbidden, Guarded};
 use crate::postgres::policy;
 use crate::postgres::socket::Socket;
 use crate::postgres::startup::{NOTHING_TO_BIND_TO, reveal_password};
@@ -37,9 +37,26 @@ impl Control {
     /// # Errors
     /// See [`PostgresError`]: what the last host said, or the one before it, if that needs somebody.
     pub async fn connect(settings: &PostgresSettings, purpose: &str) -> Result<Self, PostgresError> {
+        Self::connect_for(settings, purpose, ANSWER_BYTES_MAX).await
+    }
+
+    /// The same, to read outbox rows: an answer may be as large as a row may.
+    ///
+    /// # Errors
+    /// Those of [`Control::connect`].
+    pub async fn connect_for_rows(settings: &PostgresSettings, purpose: &str) -> Result<Self, PostgresError> {
+        let row_bytes_max = u32::try_from(settings.frame_bytes_max).unwrap_or(u32::MAX);
+        Self::connect_for(settings, purpose, row_bytes_max.max(ANSWER_BYTES_MAX)).await
+    }
+
+    async fn connect_for(
+        settings: &PostgresSettings,
+        purpose: &str,
+        answer_bytes_max: u32,
+    ) -> Result<Self, PostgresError> {
         let mut failed = None;
         for host in &settings.hosts {
-            match Self::connect_to(settings, host, purpose).await {
+            match Self::connect_to(settings, host, purpose, answer_bytes_max).await {
                 Ok(control) => return Ok(control),
                 Err(error) if settings.hosts.len() > 1 => {
                     tracing::debug!(%host, "not this one: {error}");
@@ -57,20 +74,33 @@ impl Control {
         Err(failed.unwrap_or(PostgresError::Closed))
     }
 
-    async fn connect_to(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Self, PostgresError> {
-        let timeout_ms = settings.connect_timeout_ms;
+    /// Connects to where another connection goes, and to no other server of that name.
+    ///
+    /// # Errors
+    /// See [`PostgresError`].
+    pub async fn connect_exactly(
+        settings: &PostgresSettings,
+        host: &Host,
+        address: Option<SocketAddr>,
+        purpose: &str,
+    ) -> Result<Self, PostgresError> {
+        in_time(settings, log_in(settings, host, address, purpose, ANSWER_BYTES_MAX)).await
+    }
+
+    async fn connect_to(
+        settings: &PostgresSettings,
+        host: &Host,
+        purpose: &str,
+        answer_bytes_max: u32,
+    ) -> Result<Self, PostgresError> {
         let connect = async {
-            let control = log_in(settings, host, purpose).await?;
+            let control = log_in(settings, host, None, purpose, answer_bytes_max).await?;
             if settings.target == TargetSession::ReadWrite && control.is_standby().await? {
                 return Err(PostgresError::Standby(host.to_string()));
             }
             Ok(control)
         };
-        let connected = timeout(Duration::from_millis(timeout_ms), connect).await;
-        connected.unwrap_or(Err(PostgresError::TimedOut {
-            what: "connecting",
-            timeout_ms,
-        }))
+        in_time(settings, connect).await
     }
 
     async fn is_standby(&self) -> Result<bool, PostgresError> {
@@ -117,23 +147,39 @@ impl Control {
     }
 }
 
-async fn log_in(settings: &PostgresSettings, host: &Host, purpose: &str) -> Result<Control, PostgresError> {
+async fn in_time(
+    settings: &PostgresSettings,
+    connect: impl Future<Output = Result<Control, PostgresError>>,
+) -> Result<Control, PostgresError> {
+    let timeout_ms = settings.connect_timeout_ms;
+    let connected = timeout(Duration::from_millis(timeout_ms), connect).await;
+    connected.unwrap_or(Err(PostgresError::TimedOut {
+        what: "connecting",
+        timeout_ms,
+    }))
+}
+
+async fn log_in(
+    settings: &PostgresSettings,
+    host: &Host,
+    address: Option<SocketAddr>,
+    purpose: &str,
+    answer_bytes_max: u32,
+) -> Result<Control, PostgresError> {
     let password = reveal_password(settings, host)?;
-    let socket = Socket::connect(settings, host, None).await?;
+    let socket = Socket::connect(settings, host, address).await?;
     let address = socket.address();
     if settings.channel_binding == ChannelBindingMode::Require && socket.channel_binding().is_none() {
         return Err(PostgresError::ChannelBinding(NOTHING_TO_BIND_TO));
     }
     let config = config(settings, password.as_ref(), matches!(socket, Socket::Tls(_)), purpose);
-    let stream = Guarded::new(socket, settings.password_methods);
+    let stream = Guarded::new(socket, settings.password_methods, answer_bytes_max);
     let connected = config.connect_raw(stream, AlreadySecure).await;
     let (client, connection) = connected.map_err(|error| meaning(error, password.is_some()))?;
     let (tell, ended) = oneshot::channel();
     tokio::spawn(async move {
-        let error = connection
-            .await
-            .err()
-            .map_or(PostgresError::Closed, PostgresError::Control);
+        let ended = |error| forbidden(&error).unwrap_or(PostgresError::Control(error));
+        let error = connection.await.err().map_or(PostgresError::Closed, ended);
         // Nobody listens any more when the session is over.
         let _ = tell.send(error);
     });
@@ -173,20 +219,23 @@ fn config(settings: &PostgresSettings, password: Option<&SecretString>, is_encry
 /// What a failed login of the driver means. It wraps what the guard and TLS said, and what it says of its own has neither
 /// a code nor a type; the texts are those of the version in Cargo.lock, and each has a test.
 fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
-    let source = std::error::Error::source(&error);
-    let io = source.and_then(|source| source.downcast_ref::<io::Error>());
-    if let Some(said) = io.and_then(late_refusal) {
+    if let Some(said) = io_cause(&error).and_then(late_refusal) {
         return said.into();
     }
-    match io.and_then(|error| error.get_ref()?.downcast_ref::<Forbidden>()) {
-        Some(Forbidden::Cleartext) => return PostgresError::Authentication("cleartext password"),
-        Some(Forbidden::Md5) => return PostgresError::Authentication("md5"),
-        Some(Forbidden::TooLarge(_)) => return PostgresError::Control(error),
-        None => {}
+    if let Some(forbidden) = forbidden(&error) {
+        return forbidden;
     }
     let text = error.to_string();
-    let why = source.map(ToString::to_string).unwrap_or_default();
-    if text.starts_with("invalid configuration") && !has_password {
+    let why = std::error::Error::source(&error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if text.starts_with("unexpected message") {
+        let got = "another message".to_owned();
+        PostgresError::Unexpected {
+            got,
+            wanted: "a step of the login",
+        }
+    } else if text.starts_with("invalid configuration") && !has_password {
         PostgresError::NoPassword
     } else if !text.starts_with("authentication error") {
         PostgresError::Control(error)
@@ -197,6 +246,24 @@ fn meaning(error: tokio_postgres::Error, has_password: bool) -> PostgresError {
     } else {
         PostgresError::Scram(io::Error::other(why))
     }
+}
+
+fn io_cause(error: &tokio_postgres::Error) -> Option<&io::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// What the guard stopped, if that is what the driver ended with.
+fn forbidden(error: &tokio_postgres::Error) -> Option<PostgresError> {
+    let forbidden = io_cause(error)?.get_ref()?.downcast_ref::<Forbidden>()?;
+    Some(match forbidden {
+        Forbidden::Cleartext => PostgresError::Authentication("cleartext password"),
+        Forbidden::Md5 => PostgresError::Authentication("md5"),
+        // Such as a web server's words, read as a length.
+        Forbidden::TooLarge { bytes, .. } => PostgresError::Unexpected {
+            got: format!("what would be a message of {bytes} bytes"),
+            wanted: "an answer of PostgreSQL",
+        },
+    })
 }
 
 /// Hands the driver a stream that the relay has encrypted itself, by the same policy as the replication connection.
@@ -224,12 +291,13 @@ impl TlsStream for Guarded<Socket> {
 ///
 /// # Errors
 /// The statement failed.
-pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<(), PostgresError> {
-    match slot_figures(client, slot).await? {
-        Some(figures) => metrics.show_slot(&figures),
+pub async fn show_slot(client: &Client, slot: &str, metrics: &Metrics) -> Result<Option<SlotFigures>, PostgresError> {
+    let figures = slot_figures(client, slot).await?;
+    match &figures {
+        Some(figures) => metrics.show_slot(figures),
         None => metrics.forget_slot(),
     }
-    Ok(())
+    Ok(figures)
 }
 
 /// What the server says of a slot; `None` when it does not exist.

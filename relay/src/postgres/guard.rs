@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::config::PasswordMethods;
 
 /// Answers to the relay's own questions are small.
-const FRAME_BYTES_MAX: u32 = 16 * 1024 * 1024;
+pub(super) const ANSWER_BYTES_MAX: u32 = 16 * 1024 * 1024;
 const AUTHENTICATION: u8 = b'R';
 const CLEARTEXT: u32 = 3;
 const MD5: u32 = 5;
@@ -27,14 +27,20 @@ pub(super) enum Forbidden {
     #[error("the server asks for md5 authentication")]
     Md5,
     /// A frame is larger than any answer can be.
-    #[error("the server announces a message of {0} bytes, more than {FRAME_BYTES_MAX}")]
-    TooLarge(u32),
+    #[error("the server announces a message of {bytes} bytes, more than {bytes_max}")]
+    TooLarge {
+        /// What it claims to have.
+        bytes: u32,
+        /// The bound.
+        bytes_max: u32,
+    },
 }
 
 /// Follows the frames of a server, byte by byte.
 #[derive(Debug)]
 struct Watch {
     allowed: PasswordMethods,
+    bytes_max: u32,
     head: [u8; HEAD_BYTES],
     filled: usize,
     /// What is left of the frame whose head is known.
@@ -42,9 +48,10 @@ struct Watch {
 }
 
 impl Watch {
-    const fn new(allowed: PasswordMethods) -> Self {
+    const fn new(allowed: PasswordMethods, bytes_max: u32) -> Self {
         Self {
             allowed,
+            bytes_max,
             head: [0; HEAD_BYTES],
             filled: 0,
             rest: 0,
@@ -73,8 +80,11 @@ impl Watch {
         }
         let [tag, a, b, c, d, kind @ ..] = self.head;
         let length = u32::from_be_bytes([a, b, c, d]);
-        if length > FRAME_BYTES_MAX {
-            return Err(Forbidden::TooLarge(length));
+        if length > self.bytes_max {
+            return Err(Forbidden::TooLarge {
+                bytes: length,
+                bytes_max: self.bytes_max,
+            });
         }
         let is_authentication = tag == AUTHENTICATION && length >= 8;
         if is_authentication && self.filled < HEAD_BYTES {
@@ -102,10 +112,10 @@ pub(super) struct Guarded<S> {
 }
 
 impl<S> Guarded<S> {
-    pub(super) const fn new(stream: S, allowed: PasswordMethods) -> Self {
+    pub(super) const fn new(stream: S, allowed: PasswordMethods, bytes_max: u32) -> Self {
         Self {
             stream,
-            watch: Watch::new(allowed),
+            watch: Watch::new(allowed, bytes_max),
         }
     }
 
@@ -157,8 +167,8 @@ mod tests {
     /// In one piece and byte by byte.
     fn seen(allowed: PasswordMethods, frames: &[Vec<u8>]) -> Result<(), Forbidden> {
         let bytes = frames.concat();
-        let whole = Watch::new(allowed).see(&bytes);
-        let mut watch = Watch::new(allowed);
+        let whole = Watch::new(allowed, ANSWER_BYTES_MAX).see(&bytes);
+        let mut watch = Watch::new(allowed, ANSWER_BYTES_MAX);
         assert_eq!(whole, bytes.chunks(1).try_for_each(|byte| watch.see(byte)));
         whole
     }
@@ -194,6 +204,8 @@ mod tests {
     #[test]
     fn a_frame_that_claims_too_much_is_refused_at_its_head() {
         let claim = [b'D', 0x7f, 0xff, 0xff, 0xff];
-        assert_eq!(Watch::new(NONE).see(&claim), Err(Forbidden::TooLarge(0x7fff_ffff)));
+        let refused = Watch::new(NONE, ANSWER_BYTES_MAX).see(&claim);
+        assert!(matches!(refused, Err(Forbidden::TooLarge { bytes: 0x7fff_ffff, .. })));
+        assert_eq!(Watch::new(NONE, u32::MAX).see(&claim), Ok(()));
     }
 }

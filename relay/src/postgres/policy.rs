@@ -96,7 +96,7 @@ fn hint(code: FaultCode, error: &PostgresError, settings: &PostgresSettings) -> 
             "nothing while a failover is under way; otherwise name the primary in postgres.host, or all of the servers"
         }
         FaultCode::PostgresProtocolViolation => {
-            "look for a pooler or proxy in between, and connect to PostgreSQL itself"
+            "check that PostgreSQL itself answers at postgres.host and postgres.port; look for a pooler or proxy in between"
         }
         FaultCode::PostgresRefused => {
             "the server's message says why (53300: raise max_connections or max_wal_senders; 53400: raise \
@@ -151,8 +151,8 @@ fn tls_hint(error: &TlsError) -> &'static str {
 fn slot_missing_hint(settings: &PostgresSettings) -> String {
     let slot = &settings.slot;
     format!(
-        "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, events may be only \
-         in the table now: docs/RECOVERY.md"
+        "run `outbox-relay slot create` once the outbox is migrated; if slot {slot} existed before, `outbox-relay recover` \
+         in its place: events may be only in the table now"
     )
 }
 
@@ -161,8 +161,8 @@ fn jammed_hint(settings: &PostgresSettings) -> String {
     let PostgresSettings { publication, slot, .. } = settings;
     format!(
         "once publication {publication} is there again (`outbox-relay migrate`): rows written while it was missing cannot \
-         be decoded, and slot {slot} stays in front of them; make it anew (`outbox-relay slot drop --yes`, `outbox-relay \
-         slot create`), then publish again from the outbox table what is missing: docs/RECOVERY.md says how"
+         be decoded, and slot {slot} stays in front of them; make it anew, and publish from the outbox table what is missing \
+         (`outbox-relay slot drop --yes`, then `outbox-relay recover`): docs/RECOVERY.md"
     )
 }
 

@@ -33,6 +33,12 @@ type Tables = BTreeMap<(String, String), Held>;
 pub struct Published(Tables);
 
 impl Published {
+    /// The condition that a row of the table must meet to be in the stream, if there is one.
+    pub fn row_filter(&self, schema: &str, table: &str) -> Option<&str> {
+        let held = self.0.get(&(schema.to_owned(), table.to_owned()))?;
+        held.row_filter.as_deref()
+    }
+
     /// Says which rows the operator has chosen never to publish. That may be meant, as where several relays share a table.
     pub(super) fn warn_of_row_filters(&self, publication: &str) {
         for ((schema, table), held) in &self.0 {

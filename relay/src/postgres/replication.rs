@@ -92,20 +92,52 @@ impl ReplicationConnection {
     /// # Errors
     /// See [`PostgresError`]; 42710 when it exists.
     pub async fn create_slot(&mut self, slot: &str, failover: bool, wait_ms: u64) -> Result<Lsn, PostgresError> {
+        Ok(self.create(slot, failover, "nothing", wait_ms).await?.0)
+    }
+
+    /// The same, and names a snapshot that shows exactly what committed before the slot's start. It can be taken by others
+    /// until this connection is given another command.
+    ///
+    /// # Errors
+    /// Those of [`ReplicationConnection::create_slot`].
+    pub async fn create_slot_with_snapshot(
+        &mut self,
+        slot: &str,
+        failover: bool,
+        wait_ms: u64,
+    ) -> Result<(Lsn, String), PostgresError> {
+        let (point, snapshot) = self.create(slot, failover, "export", wait_ms).await?;
+        let snapshot = snapshot.ok_or(PostgresError::Unexpected {
+            got: "nothing".to_owned(),
+            wanted: "the name of a snapshot",
+        })?;
+        Ok((point, snapshot))
+    }
+
+    async fn create(
+        &mut self,
+        slot: &str,
+        failover: bool,
+        snapshot: &str,
+        wait_ms: u64,
+    ) -> Result<(Lsn, Option<String>), PostgresError> {
         self.messages.timeout_ms = wait_ms;
-        // The first is the syntax that every version from 14 on understands; the other is known from 17 on.
-        let options = if failover {
-            "(FAILOVER true, SNAPSHOT 'nothing')"
-        } else {
-            "NOEXPORT_SNAPSHOT"
+        // Without the option there is a syntax that every version from 14 on understands; the other is known from 17 on.
+        let options = match (failover, snapshot) {
+            (true, snapshot) => format!("(FAILOVER true, SNAPSHOT '{snapshot}')"),
+            (false, "export") => "EXPORT_SNAPSHOT".to_owned(),
+            (false, _) => "NOEXPORT_SNAPSHOT".to_owned(),
         };
         let command = format!("CREATE_REPLICATION_SLOT {} LOGICAL pgoutput {options}", quoted(slot));
         let rows = self.query(&command).await?;
-        let point = rows.first().and_then(|row| row.get(1)?.as_deref()?.parse().ok());
-        point.ok_or(PostgresError::Unexpected {
-            got: format!("{rows:?}"),
-            wanted: "the slot's consistent point",
-        })
+        let column = |index: usize| rows.first().and_then(|row| row.get(index)?.clone());
+        match column(1).and_then(|point| point.parse().ok()) {
+            Some(point) => Ok((point, column(2))),
+            None => Err(PostgresError::Unexpected {
+                got: format!("{rows:?}"),
+                wanted: "the slot's consistent point",
+            }),
+        }
     }
 
     /// Lets standbys keep a slot that nobody streams from (PostgreSQL 17 and later).

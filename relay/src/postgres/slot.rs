@@ -99,8 +99,8 @@ impl SlotState {
             Self::Missing => Err(Fault::new(
                 FaultCode::SlotMissing,
                 format!("replication slot {slot} does not exist"),
-                "run `outbox-relay slot create`; if the slot existed before, the events since its last position are \
-                 not in a new one: look for them in the outbox table first",
+                "run `outbox-relay slot create`; if the slot existed before, `outbox-relay recover` in its place: the events \
+                 since its last position are only in the outbox table",
             )),
             Self::Foreign { what } => Err(Fault::new(
                 FaultCode::SlotUnusable,
@@ -110,8 +110,8 @@ impl SlotState {
             Self::Lost { why } => Err(Fault::new(
                 FaultCode::SlotLost,
                 format!("replication slot {slot} is lost: {why}"),
-                "in this order: `outbox-relay slot drop --yes`, `outbox-relay slot create`, then publish again from the \
-                 outbox table what is missing; docs/RECOVERY.md says how. In another order, events are missed",
+                "`outbox-relay recover`, which makes it anew and publishes once more what only the outbox table has; \
+                 docs/RECOVERY.md",
             )),
         }
     }

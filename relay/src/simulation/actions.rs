@@ -38,6 +38,10 @@ pub(super) enum Action {
     Respond,
     AnswerCount,
     Connect,
+    /// Of the table of dead letters.
+    CommitLetters,
+    AnswerLetters,
+    Redrive,
     /// From here on: faults.
     LoseAnswers,
     LoseStream,
@@ -51,10 +55,13 @@ pub(super) enum Action {
     FillQueue,
     Ghost,
     WaitLong,
+    RefuseLocally,
+    Discard,
+    GhostLetters,
 }
 
 /// Each with its weight.
-const ACTIONS: [(Action, u32); 24] = [
+const ACTIONS: [(Action, u32); 30] = [
     (Action::Commit, 60),
     (Action::WriteForeign, 15),
     (Action::Checkpoint, 10),
@@ -67,6 +74,9 @@ const ACTIONS: [(Action, u32); 24] = [
     (Action::Respond, 100),
     (Action::AnswerCount, 30),
     (Action::Connect, 40),
+    (Action::CommitLetters, 30),
+    (Action::AnswerLetters, 30),
+    (Action::Redrive, 20),
     (Action::LoseAnswers, 20),
     (Action::LoseStream, 6),
     (Action::CrashServer, 4),
@@ -74,11 +84,14 @@ const ACTIONS: [(Action, u32); 24] = [
     (Action::StopRelay, 3),
     (Action::RefuseBatch, 30),
     (Action::RefuseForNow, 20),
-    (Action::PoisonRow, 15),
+    (Action::PoisonRow, 40),
     (Action::BreakProducer, 8),
     (Action::FillQueue, 6),
     (Action::Ghost, 20),
     (Action::WaitLong, 40),
+    (Action::RefuseLocally, 40),
+    (Action::Discard, 10),
+    (Action::GhostLetters, 15),
 ];
 
 impl Action {
@@ -127,6 +140,11 @@ impl Action {
                 world.stats.kills += 1;
             }
             Self::StopRelay => return stop_relay(world),
+            Self::CommitLetters => world.commit_letters(),
+            Self::AnswerLetters => world.answer_letters(),
+            Self::Redrive => world.table.redrive(),
+            Self::Discard => world.discard(),
+            Self::GhostLetters => world.ghost_letters(),
             Self::WaitLong => world.now += Duration::from_secs([1, 40, 7_200][world.random.usize(..3)]),
             _ => self.happen_to_kafka(world),
         }
@@ -156,13 +174,19 @@ impl Action {
                 world.set_mood(partition.0, Answer::Later, batches);
             }
             Self::PoisonRow => {
-                let (mut cluster, rows) = (world.cluster.borrow_mut(), world.random.u32(1..8));
-                let newest = u32::try_from(cluster.judge.rows()).unwrap_or(u32::MAX);
-                cluster.poison = (cluster.poison.is_none()).then(|| newest + rows);
+                let mut cluster = world.cluster.borrow_mut();
+                cluster.poison = another(cluster.poison, cluster.judge.rows(), &mut world.random);
             }
             Self::BreakProducer => {
                 let code = [Code::OutOfOrderSequenceNumber, Code::UnknownProducerId];
                 producer.die(code[world.random.usize(..2)]);
+            }
+            // A relay that halts at it would stand until everything is mended.
+            Self::RefuseLocally if !world.sets_aside() => {}
+            Self::RefuseLocally => {
+                let newest = world.cluster.borrow().judge.rows();
+                let before = *world.too_large.borrow();
+                *world.too_large.borrow_mut() = another(before, newest, &mut world.random);
             }
             Self::FillQueue => producer.set_full(world.random.bool()),
             Self::Ghost => {
@@ -177,6 +201,16 @@ impl Action {
 impl PartialOrd for Action {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some((*self as u32).cmp(&(*other as u32)))
+    }
+}
+
+/// Which row is refused: one that is still to be written; or none any more; or the same as before.
+fn another(before: Option<u32>, rows: u64, random: &mut Rng) -> Option<u32> {
+    let newest = u32::try_from(rows).unwrap_or(u32::MAX);
+    match before {
+        Some(row) if row > newest || random.u8(..12) > 0 => before,
+        Some(_) if random.bool() => None,
+        _ => Some(newest + random.u32(1..8)),
     }
 }
 
@@ -205,6 +239,7 @@ fn stop_relay(world: &mut World) -> Result<(), Violation> {
     {
         let mut cluster = world.cluster.borrow_mut();
         (cluster.mood, cluster.poison) = (None, None);
+        *world.too_large.borrow_mut() = None;
     }
     world.producer().borrow_mut().set_full(false);
     // A stream has to be there, or there is nothing to confirm on.

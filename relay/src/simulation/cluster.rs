@@ -121,12 +121,14 @@ impl Cluster {
             log.ghosts.clear();
         } else if let Some(batch) = log.ghosts.pop_front() {
             self.ghosts_taken += 1;
+            self.judge.is_late = true;
             if self.handle(partition, &batch) == Answer::Taken {
                 batch
                     .records
                     .iter()
                     .for_each(|record| self.judge.arrived_late(record.id));
             }
+            self.judge.is_late = false;
         }
     }
 

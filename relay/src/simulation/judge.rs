@@ -30,6 +30,11 @@ pub(super) struct Judge {
     owed: BTreeSet<u32>,
     /// The newest first occurrence of each key.
     newest: BTreeMap<(u8, u8), Place>,
+    /// Rows that have a letter, and where it committed.
+    letters: BTreeMap<u32, Lsn>,
+    discarded: BTreeSet<u32>,
+    /// What becomes readable now was left behind by a producer.
+    pub(super) is_late: bool,
     violation: Option<Violation>,
 }
 
@@ -48,6 +53,9 @@ impl Judge {
         if (row.topic, row.key) != (topic, key) {
             return self.found(format!("altered: row {id} is in topic {topic} under key {key}"));
         }
+        if self.discarded.contains(&id) && !self.is_late {
+            self.found(format!("undead: row {id} was discarded, and is published"));
+        }
         let times = self.read.entry(id).or_default();
         *times += 1;
         if *times > 1 {
@@ -62,9 +70,23 @@ impl Judge {
         }
     }
 
-    /// The slot will begin at `confirmed` from now on: all that it passes over must be readable.
-    pub(super) fn confirmed(&mut self, confirmed: Lsn) {
-        let early = self.unread().find(|(_, (place, _))| place.0 < confirmed);
+    /// A row's letter is committed there.
+    pub(super) fn lettered(&mut self, id: u32, letters_end: Lsn) {
+        self.letters.entry(id).or_insert(letters_end);
+    }
+
+    /// Somebody lets a row go.
+    pub(super) fn discarded(&mut self, id: u32) {
+        self.discarded.insert(id);
+    }
+
+    /// The slot will begin at `confirmed` from now on: all that it passes over must be readable, or have a letter that no
+    /// failover can lose, because the stream has `told` of what comes after it.
+    pub(super) fn confirmed(&mut self, confirmed: Lsn, told: Lsn) {
+        let is_kept = |id: &u32| self.letters.get(id).is_some_and(|letters_end| *letters_end <= told);
+        let early = self
+            .unread()
+            .find(|(id, (place, _))| place.0 < confirmed && !is_kept(id));
         if let Some((id, (place, _))) = early {
             let text =
                 format!("unsafe checkpoint: {confirmed} is confirmed, and row {id} at {place:?} is not readable");
@@ -76,7 +98,7 @@ impl Judge {
     pub(super) fn finished(&mut self) {
         let lost = self
             .unread()
-            .next()
+            .find(|(id, _)| !self.discarded.contains(id))
             .map(|(id, (place, _))| format!("lost: row {id} at {place:?}"));
         if let Some(text) = lost {
             self.found(text);
@@ -94,9 +116,10 @@ impl Judge {
         self.owed.insert(id);
     }
 
-    /// After a clean stop nothing comes again but what a fault before it owes.
+    /// After a clean stop nothing comes again but what a fault before it owes. A row with a letter is recognised by it.
     pub(super) fn stopped(&mut self, confirmed: Lsn) {
-        let again = self.readable_from(confirmed).find(|(id, _)| !self.owed.contains(id));
+        let is_known = |id: &u32| self.owed.contains(id) || self.letters.contains_key(id);
+        let again = self.readable_from(confirmed).find(|(id, _)| !is_known(id));
         if let Some((id, (place, _))) = again {
             let text =
                 format!("needless repeat: {confirmed} is confirmed at a clean stop, and row {id} at {place:?} is read");

@@ -22,10 +22,20 @@ pub(super) enum Mutation {
     IsNotIntroduced,
     /// A position of an earlier connection is confirmed on this one.
     ConfirmsAcrossConnections,
+    /// A row counts as set aside when its letter was asked for.
+    LetterCountsBeforeItsCommit,
+    /// What is confirmed passes a letter that a failover can still lose.
+    PassesLetterBeforeTheStream,
+    /// A new process does not know which keys are parked.
+    ForgetsParkedKeys,
+    /// A new process does not know which rows have letters.
+    ForgetsLetters,
+    /// What comes behind a record that is given up is sent on.
+    LeavesFollowersOnTheirWay,
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::ConfirmsEarly,
         Self::ConfirmsCommitStart,
         Self::KeepalivePassesInFlight,
@@ -35,15 +45,28 @@ impl Mutation {
         Self::GoesOnAfterFailure,
         Self::IsNotIntroduced,
         Self::ConfirmsAcrossConnections,
+        Self::LetterCountsBeforeItsCommit,
+        Self::PassesLetterBeforeTheStream,
+        Self::ForgetsParkedKeys,
+        Self::ForgetsLetters,
+        Self::LeavesFollowersOnTheirWay,
     ];
 
     /// How the judge may begin when it finds this.
     pub(super) const fn shows_as(self) -> &'static [&'static str] {
         match self {
-            Self::ConfirmsEarly | Self::KeepalivePassesInFlight | Self::ConfirmsByArrival => &["unsafe checkpoint"],
+            Self::ConfirmsEarly
+            | Self::KeepalivePassesInFlight
+            | Self::ConfirmsByArrival
+            | Self::PassesLetterBeforeTheStream => &["unsafe checkpoint"],
             Self::ConfirmsCommitStart => &["needless repeat"],
-            Self::DropsWhatWasPurged => &["unsafe checkpoint", "lost"],
-            Self::ResendsNewestFirst | Self::GoesOnAfterFailure | Self::IsNotIntroduced => &["reordered"],
+            Self::DropsWhatWasPurged | Self::LetterCountsBeforeItsCommit => &["unsafe checkpoint", "lost"],
+            Self::ResendsNewestFirst
+            | Self::GoesOnAfterFailure
+            | Self::IsNotIntroduced
+            | Self::ForgetsParkedKeys
+            | Self::LeavesFollowersOnTheirWay => &["reordered"],
+            Self::ForgetsLetters => &["undead"],
             Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
         }
     }

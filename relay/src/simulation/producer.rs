@@ -77,11 +77,23 @@ pub(super) struct Simulated {
     pub(super) newest: Rc<RefCell<Option<Rc<RefCell<Inside>>>>>,
     pub(super) made: Rc<RefCell<u64>>,
     pub(super) mutation: Option<Mutation>,
+    /// A row that the producer does not take.
+    pub(super) too_large: Rc<RefCell<Option<u32>>>,
 }
 
 pub(super) struct Handle {
     inside: Rc<RefCell<Inside>>,
     cluster: Rc<RefCell<Cluster>>,
+    too_large: Rc<RefCell<Option<u32>>>,
+}
+
+impl Handle {
+    fn check(&self, message: &OwnedMessage) -> Result<(), NotTaken> {
+        if *self.too_large.borrow() == Some(record_of(message).id) {
+            return Err(NotTaken::Record(RDKafkaErrorCode::MessageSizeTooLarge));
+        }
+        Ok(())
+    }
 }
 
 impl Producers for Simulated {
@@ -104,6 +116,7 @@ impl Producers for Simulated {
         Ok(Handle {
             inside,
             cluster: Rc::clone(&self.cluster),
+            too_large: Rc::clone(&self.too_large),
         })
     }
 
@@ -125,10 +138,12 @@ impl Produce for Handle {
         let (key, value) = (bytes(&envelope.key), bytes(&envelope.payload));
         let topic = envelope.topic.as_str().to_owned();
         let message = OwnedMessage::new(value, key, topic, Timestamp::NotAvailable, 0, 0, Some(headers));
+        self.check(&message)?;
         self.inside.borrow_mut().take(ticket, message)
     }
 
     fn send_again(&self, ticket: Ticket, message: &OwnedMessage, _: Option<i64>) -> Result<(), NotTaken> {
+        self.check(message)?;
         let mut inside = self.inside.borrow_mut();
         if inside.mutation == Some(Mutation::DropsWhatWasPurged) {
             inside.reports.acknowledged(ticket);

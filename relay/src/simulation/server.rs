@@ -47,6 +47,7 @@ pub(super) struct Server {
     confirmed: Lsn,
     on_disk: Lsn,
     walsender: Option<Walsender>,
+    told_max: Lsn,
 }
 
 const OID: u32 = 7;
@@ -61,12 +62,23 @@ impl Server {
             confirmed: start,
             on_disk: start,
             walsender: None,
+            told_max: start,
         }
     }
 
     fn write(&mut self, bytes: u64) -> Lsn {
         self.wal_end = Lsn::new(self.wal_end.as_u64() + bytes);
         self.wal_end
+    }
+
+    /// The commit of dead letters, which no stream of ours shows.
+    pub(super) fn write_letters(&mut self) -> Lsn {
+        self.write(24)
+    }
+
+    /// The highest position that any reader was told, on whatever connection.
+    pub(super) const fn told_max(&self) -> Lsn {
+        self.told_max
     }
 
     /// WAL of others: another database, or work that is rolled back.
@@ -148,6 +160,7 @@ impl Server {
         };
         walsender.next += 1;
         walsender.transaction(transaction, random);
+        self.told_max = self.told_max.max(walsender.told);
     }
 
     /// Says up to where everything was sent.
@@ -163,6 +176,7 @@ impl Server {
             }
             let sent = walsender.sent;
             walsender.keepalive(sent, reply_requested);
+            self.told_max = self.told_max.max(walsender.told);
         }
     }
 

@@ -13,10 +13,12 @@ use super::judge::Violation;
 use super::mutation::Mutation;
 use super::producer::Simulated;
 use super::server::Server;
+use crate::clock;
 use crate::config::Settings;
+use crate::dead_letter::{Answer, Ask, Desk};
 use crate::kafka::simulated::Delivery;
-use crate::line::Confirmation;
-use crate::pipeline::{Limits, Pipeline, Progress, Stop, Until};
+use crate::line::{Confirmation, Sinks};
+use crate::pipeline::{Limits, Parking, Pipeline, Progress, Standing, Stop, Until};
 use crate::telemetry::Metrics;
 
 pub(super) const IN_FLIGHT_MAX: usize = 12;
@@ -27,6 +29,8 @@ const PATIENCE_MS: u64 = 60_000;
 pub(super) struct Subject {
     pipeline: Pipeline,
     delivery: Delivery<Simulated>,
+    desk: Desk,
+    metrics: Arc<Metrics>,
     confirmation: Confirmation,
     buffer: Vec<u8>,
     is_connected: bool,
@@ -60,10 +64,13 @@ impl Subject {
             in_flight_bytes_max: usize::MAX,
             in_flight_records_max: IN_FLIGHT_MAX,
         };
+        let parking = Parking::new(vec![settings.outbox["default"].on_defect], settings.dead_letters);
         let mutation = producers.mutation;
         Self {
-            pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, FRAME_BYTES_MAX),
+            pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, parking, FRAME_BYTES_MAX),
             delivery: Delivery::simulated(producers, settings, Arc::clone(metrics)),
+            desk: Desk::default(),
+            metrics: Arc::clone(metrics),
             confirmation: Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now),
             buffer: Vec::new(),
             is_connected: false,
@@ -100,7 +107,8 @@ impl Subject {
     }
 
     /// A new stream begins.
-    pub(super) fn connect(&mut self, now: Instant) {
+    pub(super) fn connect(&mut self, standing: Standing, now: Instant) {
+        self.pipeline.parking_mut().read(standing);
         self.flushed_before = self.confirmation.confirmed().max(self.flushed_before);
         self.pipeline.begin_connection();
         self.confirmation = Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now);
@@ -122,7 +130,13 @@ impl Subject {
         if !self.delivery.is_flowing() {
             return Ok(());
         }
-        let fed = self.pipeline.feed(&self.buffer, self.until, &mut self.delivery);
+        let mut sinks = Sinks {
+            delivery: &mut self.delivery,
+            desk: &mut self.desk,
+            is_table_failing: false,
+            metrics: &self.metrics,
+        };
+        let fed = self.pipeline.feed(&self.buffer, self.until, &mut sinks);
         let consumed = fed.consumed;
         self.is_at_boundary = fed.stop == Stop::CommitBoundary;
         let outcome = match fed.stop {
@@ -145,11 +159,46 @@ impl Subject {
         now: Instant,
     ) -> Option<StatusUpdate> {
         self.delivery.turn(&mut self.pipeline, now);
+        self.tend_letters();
         if !self.is_connected {
             return None;
         }
         let progress = self.progress(server, arrival);
         self.confirmation.due(progress, asked, now, now)
+    }
+
+    /// As `line/letters.rs` does it.
+    fn tend_letters(&mut self) {
+        for given_up in self.delivery.take_given_up() {
+            self.desk.give_up(given_up, clock::now());
+        }
+        for ticket in self.pipeline.take_published_letters() {
+            self.desk.acknowledge(ticket);
+        }
+        if self.until != Until::CommitBoundary {
+            let delivery = &mut self.delivery;
+            let send = |ticket, topic: &_, message: &_| delivery.send_ready(ticket, topic, message);
+            self.desk.redrive(&mut self.pipeline, clock::now(), send);
+        }
+    }
+
+    /// What is to be asked of the table of dead letters now.
+    pub(super) fn next_ask(&mut self, has_marked: bool) -> Option<Ask> {
+        if has_marked {
+            self.desk.look_for_marked();
+        }
+        self.desk.next_ask()
+    }
+
+    /// It answers.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let answer = match answer {
+            Answer::Written(_) if self.mutation == Some(Mutation::PassesLetterBeforeTheStream) => {
+                Answer::Written(Lsn::ZERO)
+            }
+            other => other,
+        };
+        self.desk.answer(answer, &mut self.pipeline);
     }
 
     /// What the pipeline says, unless a bug says something else.
@@ -181,11 +230,12 @@ impl Subject {
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        self.is_at_boundary && self.pipeline.is_idle()
+        self.is_at_boundary && self.pipeline.is_idle() && self.desk.is_at_rest()
     }
 
     pub(super) fn in_flight_records(&self) -> usize {
-        self.pipeline.ledger().in_flight_records()
+        let ledger = self.pipeline.ledger();
+        ledger.in_flight_records() + ledger.unwritten_letters()
     }
 }
 

@@ -17,9 +17,11 @@ use super::mutation::Mutation;
 use super::producer::{Inside, Simulated};
 use super::server::Server;
 use super::subject::{IN_FLIGHT_MAX, Subject};
+use super::table::Table;
 use crate::config::Settings;
 use crate::config::trial::Trial;
-use crate::kafka::simulated::NOBODY_IS_INTRODUCED;
+use crate::kafka::simulated::{FOLLOWERS_GO_ON, NOBODY_IS_INTRODUCED};
+use crate::pipeline::DefectPolicy;
 use crate::telemetry::Metrics;
 
 /// After everything is mended the rest must be done in so many rounds.
@@ -39,6 +41,8 @@ impl Plan {
     /// Each seed leaves out some kinds of fault: where everything happens all the time, nothing ever comes far.
     pub(super) fn of(seed: u64, steps: u32) -> Self {
         let faults = Rng::with_seed(seed).u32(..);
+        // A letter has a long way from its row to its redrive.
+        let steps = if sets_aside(seed) { 3 * steps } else { steps };
         Self { seed, steps, faults }
     }
 
@@ -80,10 +84,15 @@ pub(super) struct Stats {
     pub(super) refusals: u64,
     pub(super) lost_answers: u64,
     pub(super) late_batches: u64,
+    pub(super) letters: u64,
+    pub(super) given_up: u64,
+    pub(super) redriven: u64,
+    pub(super) redrives_failed: u64,
+    pub(super) discarded: u64,
 }
 
 impl Stats {
-    fn parts(&self) -> [(&'static str, u64); 10] {
+    fn parts(&self) -> [(&'static str, u64); 15] {
         [
             ("rows", self.rows),
             ("duplicates", self.duplicates),
@@ -95,6 +104,11 @@ impl Stats {
             ("refusals", self.refusals),
             ("lost_answers", self.lost_answers),
             ("late_batches", self.late_batches),
+            ("letters", self.letters),
+            ("given_up", self.given_up),
+            ("redriven", self.redriven),
+            ("redrives_failed", self.redrives_failed),
+            ("discarded", self.discarded),
         ]
     }
 
@@ -109,6 +123,11 @@ impl Stats {
         self.refusals += other.refusals;
         self.lost_answers += other.lost_answers;
         self.late_batches += other.late_batches;
+        self.letters += other.letters;
+        self.given_up += other.given_up;
+        self.redriven += other.redriven;
+        self.redrives_failed += other.redrives_failed;
+        self.discarded += other.discarded;
     }
 
     /// What never happened.
@@ -125,6 +144,11 @@ impl fmt::Display for Stats {
     }
 }
 
+/// Every other world sets aside what cannot be published.
+const fn sets_aside(seed: u64) -> bool {
+    seed.is_multiple_of(2)
+}
+
 pub(super) struct World {
     pub(super) random: Rng,
     pub(super) server: Server,
@@ -132,6 +156,9 @@ pub(super) struct World {
     pub(super) subject: Subject,
     pub(super) stats: Stats,
     pub(super) now: Instant,
+    pub(super) table: Table,
+    /// A row that the producer does not take.
+    pub(super) too_large: Rc<RefCell<Option<u32>>>,
     producers: Simulated,
     settings: Rc<Settings>,
     metrics: Arc<Metrics>,
@@ -158,7 +185,13 @@ impl World {
     pub(super) fn new(seed: u64, mutation: Option<Mutation>) -> Self {
         // Whatever makes a generator of its own makes it from this one.
         fastrand::seed(seed);
-        let settings = Trial::minimal().load().expect("no error").settings;
+        let policy = if sets_aside(seed) { "set_aside" } else { "halt" };
+        // Half of them at the first refusal.
+        let attempts = if seed.is_multiple_of(4) { 1 } else { 3 };
+        let trial = Trial::minimal()
+            .flag(&format!("outbox.default.on_defect={policy}"))
+            .flag(&format!("retry.attempts={attempts}"));
+        let settings = trial.load().expect("no error").settings;
         Self::with(Rc::new(settings), Arc::default(), mutation)
     }
 
@@ -171,11 +204,13 @@ impl World {
     fn with(settings: Rc<Settings>, metrics: Arc<Metrics>, mutation: Option<Mutation>) -> Self {
         let cluster = Rc::<RefCell<Cluster>>::default();
         NOBODY_IS_INTRODUCED.set(mutation == Some(Mutation::IsNotIntroduced));
+        FOLLOWERS_GO_ON.set(mutation == Some(Mutation::LeavesFollowersOnTheirWay));
         let producers = Simulated {
             cluster: Rc::clone(&cluster),
             newest: Rc::default(),
             made: Rc::default(),
             mutation,
+            too_large: Rc::default(),
         };
         let now = Instant::now();
         let subject = Subject::new(producers.clone(), &settings, &metrics, now);
@@ -186,6 +221,8 @@ impl World {
             subject,
             stats: Stats::default(),
             now,
+            table: Table::with(mutation),
+            too_large: Rc::clone(&producers.too_large),
             producers,
             settings,
             metrics,
@@ -201,6 +238,7 @@ impl World {
     /// `kill -9`, and a new process.
     pub(super) fn replace_relay(&mut self) {
         self.server.disconnect();
+        self.table.relay_is_gone();
         self.subject = Subject::new(self.producers.clone(), &self.settings, &self.metrics, self.now);
     }
 
@@ -213,11 +251,48 @@ impl World {
         self.now += TICK;
         let arrival = self.producer().borrow().newest_arrival;
         let status = self.subject.tick(asked, &self.server, arrival, self.now);
+        if let Some(ask) = self.subject.next_ask(self.table.has_marked()) {
+            self.table.ask(ask);
+        }
         let Some(status) = status else { return Ok(()) };
         if let Some(confirmed) = self.server.status(status.flushed).map_err(Violation)? {
-            self.cluster.borrow_mut().judge.confirmed(confirmed);
+            let told = self.server.told_max();
+            self.cluster.borrow_mut().judge.confirmed(confirmed, told);
         }
         Ok(())
+    }
+
+    /// What was asked of the table of dead letters is done.
+    pub(super) fn commit_letters(&mut self) {
+        self.table
+            .execute(&mut self.server, &mut self.cluster.borrow_mut().judge);
+    }
+
+    /// Its answer arrives.
+    pub(super) fn answer_letters(&mut self) {
+        if let Some(answer) = self.table.answer() {
+            self.subject.answered(answer);
+        }
+    }
+
+    /// What a relay asked that is gone is done, or is not.
+    pub(super) fn ghost_letters(&mut self) {
+        let arrives = self.random.bool();
+        let judge = &mut self.cluster.borrow_mut().judge;
+        self.table.execute_ghost(arrives, &mut self.server, judge);
+    }
+
+    /// Whether what cannot be published becomes a dead letter.
+    pub(super) fn sets_aside(&self) -> bool {
+        self.settings
+            .outbox
+            .values()
+            .any(|outbox| outbox.on_defect != DefectPolicy::Halt)
+    }
+
+    /// Somebody lets a letter go.
+    pub(super) fn discard(&mut self) {
+        self.table.discard(&mut self.cluster.borrow_mut().judge);
     }
 
     pub(super) fn connect(&mut self) {
@@ -229,8 +304,9 @@ impl World {
 
     /// A connection to a server that greets, or that does not.
     pub(super) fn connect_to(&mut self, greets: bool) {
+        let standing = self.table.standing(self.server.confirmed(), self.server.wal_end());
         self.server.start(greets);
-        self.subject.connect(self.now);
+        self.subject.connect(standing, self.now);
         self.stats.reconnects += 1;
     }
 
@@ -259,6 +335,8 @@ impl World {
         let bytes = self.server.deliver(usize::MAX);
         self.subject.feed(&bytes)?;
         self.serve();
+        self.commit_letters();
+        self.answer_letters();
         // Whoever waits for a producer, a count or a schedule has waited long enough.
         self.now += Duration::from_secs(1);
         self.tick(false)?;
@@ -282,11 +360,13 @@ impl World {
         {
             let mut cluster = self.cluster.borrow_mut();
             (cluster.mood, cluster.poison) = (None, None);
+            *self.too_large.borrow_mut() = None;
         }
         for _ in 0..ROUNDS_MAX {
             self.producer().borrow_mut().set_full(false);
+            self.table.redrive();
             self.go_on()?;
-            if self.server.confirmed() == self.server.wal_end() {
+            if self.server.confirmed() == self.server.wal_end() && self.table.is_resolved() {
                 return self.finish();
             }
         }
@@ -305,6 +385,11 @@ impl World {
         self.stats.duplicates = cluster.judge.duplicates();
         self.stats.refusals = cluster.refused;
         self.stats.late_batches = cluster.ghosts_taken;
+        self.stats.letters = self.table.letters();
+        self.stats.given_up = self.table.given_up();
+        self.stats.redriven = self.table.redriven;
+        self.stats.redrives_failed = self.table.returned;
+        self.stats.discarded = self.table.discarded;
         self.stats.rebuilds = self.metrics.producer_rebuilds.get();
         cluster.judge.verdict()
     }

@@ -52,6 +52,8 @@ impl Phase {
     }
 }
 
+const PARTS: usize = 6;
+
 /// Parts that have a condition of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -63,10 +65,21 @@ pub enum Part {
     Line,
     /// The next row of the stream, which may not fit its mapping.
     Row,
+    /// The table of dead letters.
+    DeadLetters,
+    /// What somebody has stopped on purpose.
+    Pause,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Postgres, Self::Kafka, Self::Line, Self::Row];
+    const ALL: [Self; PARTS] = [
+        Self::Postgres,
+        Self::Kafka,
+        Self::Line,
+        Self::Row,
+        Self::DeadLetters,
+        Self::Pause,
+    ];
 
     /// The label's value.
     pub const fn name(self) -> &'static str {
@@ -75,6 +88,8 @@ impl Part {
             Self::Kafka => "kafka",
             Self::Line => "line",
             Self::Row => "row",
+            Self::DeadLetters => "dead_letters",
+            Self::Pause => "pause",
         }
     }
 }
@@ -93,9 +108,9 @@ pub enum Condition {
 
 #[derive(Debug)]
 struct Board {
-    conditions: [Condition; 4],
+    conditions: [Condition; PARTS],
     /// Since when each part has had something that should pass by itself.
-    troubled: [Option<Trouble>; 4],
+    troubled: [Option<Trouble>; PARTS],
     degraded_after: Duration,
     draining: bool,
     since: Instant,
@@ -132,10 +147,13 @@ impl Default for Health {
 impl Health {
     /// Nothing is known yet. What should pass by itself and lasts longer than this is a state of its own.
     pub fn new(degraded_after: Duration) -> Self {
-        let conditions = [Condition::Starting, Condition::Starting, Condition::Up, Condition::Up];
+        let mut conditions = [const { Condition::Up }; PARTS];
+        for part in [Part::Postgres, Part::Kafka] {
+            conditions[part as usize] = Condition::Starting;
+        }
         Self(Arc::new(Mutex::new(Board {
             conditions,
-            troubled: [None; 4],
+            troubled: [None; PARTS],
             degraded_after,
             draining: false,
             since: Instant::now(),

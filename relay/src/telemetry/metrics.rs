@@ -1,19 +1,26 @@
 //! Every number that the relay exports. Names and labels stand here and nowhere else.
 
+use std::collections::BTreeMap;
+
 use outbox_decoder::{Lsn, Timestamp};
 use prometheus::core::Collector;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use super::health::{Phase, Snapshot};
 use super::logging::lines_dropped;
 use crate::clock::unix_seconds;
+use crate::dead_letter::Counts as LetterCounts;
 
 /// Upper bounds in seconds: from a local acknowledgement to an outage that somebody was called for.
 const COMMIT_TO_ACK_SECONDS: [f64; 17] = [
     0.001, 0.002, 0.003, 0.005, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0,
 ];
+
+/// Those that are not resolved.
+const LETTER_STATES: [&str; 3] = ["failed", "parked", "redriving"];
 
 const WAL_STATUSES: [&str; 4] = ["reserved", "extended", "unreserved", "lost"];
 
@@ -62,11 +69,55 @@ pub struct Metrics {
     pub oldest_unacknowledged_commit: Gauge,
     /// When the server was last heard.
     pub last_message: Gauge,
+    dead_letters: IntGaugeVec,
+    dead_letters_oldest: Gauge,
+    /// Keys whose later events wait behind a dead letter.
+    pub dead_letters_parked_keys: IntGauge,
+    events_set_aside: IntCounterVec,
+    redrives: IntCounterVec,
     slot_lag: Gauge,
     slot_retained_wal: Gauge,
     slot_safe_wal_size: Gauge,
     slot_active: Gauge,
     log_lines_dropped: IntCounter,
+    retention_state: GaugeVec,
+    /// Outbox rows removed.
+    pub retention_rows_removed: IntCounter,
+    /// Outbox rows archived before.
+    pub retention_rows_archived: IntCounter,
+    /// Resolved dead letters removed.
+    pub retention_letters_removed: IntCounter,
+    /// Rounds of the janitor that ended with an error.
+    pub retention_failures: IntCounter,
+    retention_round: Gauge,
+}
+
+/// What the janitor does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetentionState {
+    /// There is nothing to do now.
+    Waiting,
+    /// It removes.
+    Removing,
+    /// The relay is behind, and goes first.
+    Lagging,
+    /// Another relay's janitor works.
+    Standby,
+    /// Of some rows nobody knows whether they were published.
+    Unproven,
+    /// Something is wrong; the log says what.
+    Failing,
+}
+
+impl RetentionState {
+    const ALL: [(&'static str, Self); 6] = [
+        ("waiting", Self::Waiting),
+        ("removing", Self::Removing),
+        ("lagging", Self::Lagging),
+        ("standby", Self::Standby),
+        ("unproven", Self::Unproven),
+        ("failing", Self::Failing),
+    ];
 }
 
 /// An LSN as a metric.
@@ -132,6 +183,7 @@ impl Maker {
 }
 
 impl Default for Metrics {
+    #[allow(clippy::too_many_lines, reason = "a list, which would not be clearer in parts")]
     fn default() -> Self {
         let make = Maker(Registry::new());
         make.build_info();
@@ -150,7 +202,7 @@ impl Default for Metrics {
                 "1 for each fault that stands now; the codes are in docs/FAULTS.md.",
                 &["part", "code"],
             ),
-            slot_wal_status: make.gauges("slot_wal_status", "1 for the slot's wal_status.", &["status"]),
+            slot_wal_status: make.gauges("slot_wal_status", "1 for the wal_status that PostgreSQL gives the replication slot, 0 for the others.", &["status"]),
             events_received: make.counter("events_received_total", "Outbox rows taken from the slot."),
             events_published: make.counter(
                 "publish_attempts_total",
@@ -164,18 +216,18 @@ impl Default for Metrics {
             ),
             possible_duplicates: make.counter(
                 "possible_duplicates_total",
-                "Records published again although an earlier attempt may have reached the topic.",
+                "Records published again although an earlier attempt may have reached the topic: at most so many are there twice.",
             ),
-            reconnects: make.counters("reconnects_total", "Connections made again.", "peer"),
-            producer_rebuilds: make.counter("producer_rebuilds_total", "Times the line stopped and was rebuilt."),
+            reconnects: make.counters("reconnects_total", "Connections made again, by peer.", "peer"),
+            producer_rebuilds: make.counter("producer_rebuilds_total", "Times the Kafka producer was stopped and rebuilt."),
             commit_to_ack: make.add(Histogram::with_opts(opts.buckets(COMMIT_TO_ACK_SECONDS.to_vec()))),
             in_flight_events: make.int_gauge("in_flight_events", "Records that wait for their acknowledgement."),
-            in_flight_bytes: make.int_gauge("in_flight_bytes", "Their bytes, the producer's overhead included."),
-            in_flight_events_max: make.int_gauge("in_flight_events_max", "The budget for in_flight_events."),
-            in_flight_bytes_max: make.int_gauge("in_flight_bytes_max", "The budget for in_flight_bytes."),
+            in_flight_bytes: make.int_gauge("in_flight_bytes", "Bytes of the records that wait for their acknowledgement, the producer's overhead included."),
+            in_flight_events_max: make.int_gauge("in_flight_events_max", "How many records may wait for their acknowledgement."),
+            in_flight_bytes_max: make.int_gauge("in_flight_bytes_max", "Bytes that the records waiting for their acknowledgement may take, overhead included."),
             received_lsn: make.gauge("received_lsn_bytes", "Highest LSN received, as a byte position."),
-            acknowledged_lsn: make.gauge("acked_lsn_bytes", "Everything up to this LSN is acknowledged."),
-            confirmed_lsn: make.gauge("confirmed_lsn_bytes", "The LSN last confirmed to PostgreSQL."),
+            acknowledged_lsn: make.gauge("acked_lsn_bytes", "Everything up to this LSN is acknowledged by Kafka, as a byte position."),
+            confirmed_lsn: make.gauge("confirmed_lsn_bytes", "The LSN last confirmed to PostgreSQL, as a byte position."),
             last_received_commit: make.gauge(
                 "last_received_commit_timestamp_seconds",
                 "Commit time of the newest transaction received.",
@@ -189,19 +241,67 @@ impl Default for Metrics {
                 "Commit time of the oldest transaction that is not acknowledged; 0 when there is none.",
             ),
             last_message: make.gauge("last_message_timestamp_seconds", "When PostgreSQL was last heard."),
+            dead_letters: make.add(IntGaugeVec::new(
+                Opts::new(
+                    "outbox_relay_dead_letters",
+                    "Dead letters that are not resolved, by state.",
+                ),
+                &["state"],
+            )),
+            dead_letters_oldest: make.gauge(
+                "dead_letters_oldest_timestamp_seconds",
+                "When the oldest dead letter that is not resolved was set aside; 0 when there is none.",
+            ),
+            dead_letters_parked_keys: make.int_gauge(
+                "dead_letters_parked_keys",
+                "Keys whose later events wait behind a dead letter.",
+            ),
+            events_set_aside: make.counters(
+                "events_set_aside_total",
+                "Events handed to the dead letters, by error type.",
+                "error_type",
+            ),
+            redrives: make.counters(
+                "redrives_total",
+                "Dead letters published again, by result: succeeded or failed.",
+                "result",
+            ),
             slot_lag: make.gauge(
                 "slot_confirmed_flush_lag_bytes",
-                "WAL written since the slot's confirmed LSN.",
+                "WAL written since the replication slot's confirmed LSN.",
             ),
-            slot_retained_wal: make.gauge("slot_retained_wal_bytes", "WAL that PostgreSQL keeps for the slot."),
+            slot_retained_wal: make.gauge("slot_retained_wal_bytes", "WAL that PostgreSQL keeps for the replication slot."),
             slot_safe_wal_size: make.gauge(
                 "slot_safe_wal_size_bytes",
-                "WAL that may still be written before the slot is at risk; +Inf without a limit.",
+                "WAL that may still be written before the replication slot is at risk; +Inf without a limit.",
             ),
-            slot_active: make.gauge("slot_active", "1 while a walsender uses the slot."),
+            slot_active: make.gauge("slot_active", "1 while a walsender uses the replication slot."),
             log_lines_dropped: make.counter(
                 "log_lines_dropped_total",
                 "Log lines that were not written because nobody took them.",
+            ),
+            retention_state: make.gauges(
+                "retention_state",
+                "1 for what the janitor does, 0 for the others; none without one.",
+                &["state"],
+            ),
+            retention_rows_removed: make.counter(
+                "retention_rows_removed_total",
+                "Published outbox rows removed, by the janitor of this relay.",
+            ),
+            retention_rows_archived: make.counter(
+                "retention_rows_archived_total",
+                "Outbox rows archived before their removal.",
+            ),
+            retention_letters_removed: make
+                .counter("retention_letters_removed_total", "Resolved dead letters removed."),
+            retention_failures: make.counter(
+                "retention_failures_total",
+                "Rounds of the janitor that ended with an error; the log says which.",
+            ),
+            retention_round: make.gauge(
+                "retention_last_round_timestamp_seconds",
+                "When the janitor last came to the end of a round; 0 before the first.",
             ),
             registry: make.0,
         };
@@ -241,6 +341,29 @@ impl Metrics {
         }
     }
 
+    /// An event goes to the dead letters.
+    pub(crate) fn show_set_aside(&self, error_type: &'static str) {
+        self.events_set_aside.with_label_values(&[error_type]).inc();
+    }
+
+    /// What has become of letters since the last time.
+    pub(crate) fn show_redrives(&self, counts: LetterCounts) {
+        for (result, counted) in [("succeeded", counts.redriven), ("failed", counts.returned)] {
+            self.redrives.with_label_values(&[result]).inc_by(counted);
+        }
+    }
+
+    /// What the table of dead letters holds.
+    pub(crate) fn show_unresolved(&self, by_state: &BTreeMap<String, usize>, oldest: Option<Timestamp>) {
+        for state in LETTER_STATES {
+            let count = by_state.get(state).copied().unwrap_or(0);
+            self.dead_letters
+                .with_label_values(&[state])
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.dead_letters_oldest.set(oldest.map_or(0.0, unix_seconds));
+    }
+
     /// A transaction is acknowledged whole.
     pub fn show_acknowledged_commit(&self, committed_at: Timestamp, acknowledged_at: Timestamp) {
         let committed_s = unix_seconds(committed_at);
@@ -254,6 +377,17 @@ impl Metrics {
     /// This relay does not stream from the slot any more; whether another does is seen at the next look.
     pub fn show_slot_left(&self) {
         self.slot_active.set(0.0);
+    }
+
+    /// Shows what the janitor does.
+    pub fn show_retention(&self, state: RetentionState) {
+        for (name, known) in RetentionState::ALL {
+            let is = f64::from(u8::from(known == state));
+            self.retention_state.with_label_values(&[name]).set(is);
+        }
+        if matches!(state, RetentionState::Waiting | RetentionState::Unproven) {
+            self.retention_round.set(unix_seconds(crate::clock::now()));
+        }
     }
 
     /// The exposition text, with the state of this moment.

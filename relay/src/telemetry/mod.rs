@@ -8,4 +8,4 @@ mod metrics;
 pub use health::{Condition, Health, Part, Phase, Snapshot};
 pub use heartbeat::Heartbeat;
 pub use logging::{finish as finish_logging, start as start_logging};
-pub use metrics::{Metrics, SlotFigures, lsn_bytes};
+pub use metrics::{Metrics, RetentionState, SlotFigures, lsn_bytes};

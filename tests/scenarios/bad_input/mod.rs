@@ -5,7 +5,7 @@ mod database;
 mod kafka;
 mod protocol;
 mod publication;
-mod server;
+pub(crate) mod server;
 mod size;
 
 use outbox_relay_tests::failure::{Outcome, ensure};

@@ -32,7 +32,7 @@ fn a_lost_slot_halts_and_only_the_operator_makes_another_one() -> Outcome {
     lose_slot(&scenario)?;
 
     let mut relay = scenario.relay()?;
-    is_halted(&mut relay, "slot_lost", "outbox-relay slot drop")?;
+    is_halted(&mut relay, "slot_lost", "outbox-relay recover")?;
     let slots = slots(&scenario)?;
     ensure(slots == format!("{} lost", scenario.name()), || slots.clone())?;
     let refused = scenario.command(&["slot", "drop"])?;
@@ -127,7 +127,7 @@ fn a_slot_that_is_lost_while_kafka_is_away_takes_nothing_from_what_was_read_befo
 }
 
 /// A segment of WAL is 16 MiB, and a checkpoint removes those that no slot may keep.
-fn lose_slot(scenario: &Scenario) -> Outcome {
+pub(crate) fn lose_slot(scenario: &Scenario) -> Outcome {
     let database = scenario.database()?;
     wait_for("the slot to be lost", || {
         let lost = database

@@ -6,6 +6,7 @@ use outbox_relay_tests::failure::{Failure, Outcome, ensure};
 use outbox_relay_tests::program::{Ended, run};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::Writer;
 
 use super::{PROMISES, dump, migrate, printed, psql};
@@ -156,11 +157,16 @@ fn a_superuser_alone_can_see_whether_the_relays_role_has_a_password() -> Outcome
     let (name, database) = (scenario.name(), scenario.database()?);
     database.run(&format!(
         "ALTER SCHEMA outbox_relay OWNER TO {name}_operator; GRANT CREATE ON DATABASE {name} TO {name}_operator;
-         ALTER TABLE outbox_relay.migrations OWNER TO {name}_operator;
-         ALTER TABLE outbox_relay.advisory OWNER TO {name}_operator;
          ALTER TABLE public.outbox OWNER TO {name}_operator;
          GRANT USAGE ON SCHEMA public TO {name}_operator WITH GRANT OPTION;
-         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA outbox_relay TO {name}_operator"
+         DO $$ DECLARE ours regclass; doing regprocedure; BEGIN
+             FOR ours IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'outbox_relay'::regnamespace LOOP
+                 EXECUTE format('ALTER TABLE %s OWNER TO {name}_operator', ours);
+             END LOOP;
+             FOR doing IN SELECT oid FROM pg_proc WHERE pronamespace = 'outbox_relay'::regnamespace LOOP
+                 EXECUTE format('ALTER ROUTINE %s OWNER TO {name}_operator', doing);
+             END LOOP;
+         END $$"
     ))?;
     as_somebody(&scenario, "")?.must(0, &["only a superuser can see", "--set-password"])
 }
@@ -204,6 +210,66 @@ fn migrations_that_run_at_the_same_time_all_succeed() -> Outcome {
     let mut writer = Writer::connect(scenario.writer()?)?;
     writer.write(10)?;
     scenario.verify(&relay, &writer.into_history()).map(drop)
+}
+
+#[test]
+fn a_migration_that_waits_for_another_says_so() -> Outcome {
+    let scenario = Setup::new("takes_turns").without_slot().start()?;
+    let (config, file) = (scenario.file("relay.toml"), scenario.file("superuser"));
+    let file = file.display().to_string();
+    let other = scenario.database()?;
+    other.run("SELECT pg_advisory_lock(hashtext('outbox_relay'), hashtext('migrate'))")?;
+    let ended = thread::scope(|scope| {
+        let waiting = scope.spawn(|| run(&config, &["migrate", "--user", "postgres", "--password-file", &file]));
+        let is_waited_for = wait_for("migrate to wait", || {
+            let waiting = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            match other.text(waiting, &[]) {
+                Ok(Some(count)) if count == "1" => Ok(()),
+                counted => Err(format!("{counted:?}")),
+            }
+        });
+        other.run("SELECT pg_advisory_unlock_all()")?;
+        is_waited_for?;
+        waiting.join().map_err(|_| Failure::new("a thread panicked"))?
+    })?;
+    ended.must(0, &["waiting for another migrate", "are as configured"])?;
+    migrate(&scenario, &[])?.must_not_say(&["waiting"])
+}
+
+#[test]
+fn a_published_table_that_no_outbox_is_mapped_to_is_warned_of() -> Outcome {
+    let scenario = Setup::new("warned_of").without_slot().start()?;
+    migrate(&scenario, &[])?.must_not_say(&["warning"])?;
+    let name = scenario.name();
+    let add = format!("CREATE TABLE public.other (id int); ALTER PUBLICATION {name} ADD TABLE public.other");
+    scenario.database()?.run(&add)?;
+    let said = [
+        "warning",
+        "holds table public.other, and no outbox is mapped to it",
+        "code: table_not_mapped",
+    ];
+    migrate(&scenario, &[])?.must(0, &said)
+}
+
+/// As in a job that prepares the database, where no secret of Kafka's is mounted.
+#[test]
+fn the_database_is_prepared_where_nothing_of_kafka_is_known() -> Outcome {
+    let mut scenario = Setup::new("no_kafka").without_migration().start()?;
+    scenario.settings.remove("kafka.bootstrap_servers");
+    scenario
+        .settings
+        .set("kafka.property_files.\"sasl.password\"", "/no/such/file");
+    printed(&scenario, &[])?;
+    migrate(&scenario, &["--set-password"])?.must(0, &["are as configured"])?;
+    scenario.command(&["slot", "create"])?.must(0, &["starts at"])?;
+    scenario.command(&["slot", "show"])?.must(0, &["in use:"])?;
+    let said = ["kafka.bootstrap_servers", "/no/such/file"];
+    scenario.command(&["run"])?.must_refuse("configuration_wrong", &said)?;
+    scenario.settings.set("kafka.bootstrap_server", "b:9092");
+    scenario
+        .command(&["slot", "show"])?
+        .must_refuse("configuration_wrong", &["did you mean"])
 }
 
 #[test]

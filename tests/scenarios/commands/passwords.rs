@@ -64,6 +64,15 @@ fn a_wrong_password_of_migrate_names_the_flags_and_not_the_relays_keys() -> Outc
 }
 
 #[test]
+fn a_password_file_of_migrate_that_is_not_there_is_told_by_its_flag() -> Outcome {
+    let scenario = Setup::new("no_flag_file").without_migration().start()?;
+    let arguments = ["migrate", "--user", "postgres", "--password-file", "/no/such/file"];
+    let said = ["/no/such/file", "name a file with --password-file"];
+    refused(&scenario, &arguments, "postgres_password_unreadable", &said)?;
+    scenario.command(&arguments)?.must_not_say(&["for the relay"])
+}
+
+#[test]
 fn a_wrong_password_of_the_relays_role_says_what_makes_the_role_and_its_password() -> Outcome {
     let scenario = Setup::new("wrong_key").without_migration().start()?;
     let said = ["28P01", FILE_KEY, "outbox-relay migrate --user OWNER --set-password"];

@@ -22,7 +22,8 @@ fn refused(scenario: &Scenario, arguments: &[&str], code: &str, said: &[&str]) -
 
 #[test]
 fn a_slot_is_made_shown_and_dropped_only_when_it_is_meant() -> Outcome {
-    let scenario = Setup::new("slot_life").without_slot().start()?;
+    let mut scenario = Setup::new("slot_life").without_slot().start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
     let name = scenario.name();
     refused(
         &scenario,
@@ -36,17 +37,43 @@ fn a_slot_is_made_shown_and_dropped_only_when_it_is_meant() -> Outcome {
     let confirmed = scenario.confirmed()?.to_string();
     let shown = ["in use:          no", &format!("confirmed:       {confirmed}\n")];
     slot(&scenario, &["show"], &shown)?;
+    writer.write(10)?;
     refused(
         &scenario,
         &["drop"],
         "slot_holds_events",
-        &["not confirmed", "outbox-relay slot drop --yes"],
+        &["not confirmed and may hold events", "outbox-relay slot drop --yes"],
     )?;
     ensure(scenario.confirmed()?.to_string() == confirmed, || {
         "it was moved".to_owned()
     })?;
     slot(&scenario, &["drop", "--yes"], &["is dropped"])?;
     let left = scenario.database()?.confirmed(name)?;
+    ensure(left.is_none(), || format!("the slot is at {left:?}"))
+}
+
+/// Nobody has to say that nothing is given up.
+#[test]
+fn a_slot_from_which_nothing_would_be_published_is_dropped_without_being_told_twice() -> Outcome {
+    let mut scenario = Setup::new("slot_empty").private_postgres(&[]).start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    let before = scenario.database()?;
+    before.run("CREATE TABLE other AS SELECT generate_series(1, 1000)")?;
+    let version = before.text("SELECT current_setting('server_version_num')", &[])?;
+    if version.is_some_and(|version| version.as_str() < "150000") {
+        // It shows the begin and the end of a transaction without an event.
+        return refused(&scenario, &["drop"], "slot_holds_events", &["may hold events"]);
+    }
+    slot(
+        &scenario,
+        &["drop"],
+        &["holds nothing that would be published", "is dropped"],
+    )?;
+    let left = scenario.database()?.confirmed(scenario.name())?;
     ensure(left.is_none(), || format!("the slot is at {left:?}"))
 }
 
@@ -144,7 +171,7 @@ fn a_lost_slot_is_not_taken_for_one_that_exists_and_can_be_dropped_and_made_anew
         &scenario,
         &["create"],
         "slot_lost",
-        &["is lost", "`outbox-relay slot drop --yes`"],
+        &["is lost", "`outbox-relay recover`"],
     )?;
     let shown = ["wal_status:      lost", "at risk after:   0 bytes", "docs/RECOVERY.md"];
     refused(&scenario, &["show"], "slot_lost", &shown)?;

@@ -119,10 +119,38 @@ fn a_message_that_claims_gigabytes_is_refused_before_memory_is_taken() -> Outcom
         "claims_c",
         Victim::Control,
         script,
-        "postgres_unreachable",
+        "postgres_protocol_violation",
         "2147483647 bytes",
     )?;
     is_refused("claims_r", Victim::Replication, script, "row_too_large", "2147483648")
+}
+
+#[test]
+fn a_web_server_on_the_port_and_a_login_out_of_order_are_no_trouble_of_the_network() -> Outcome {
+    let web: Script = |client| client.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    let code = "postgres_protocol_violation";
+    is_refused(
+        "http",
+        Victim::Control,
+        web,
+        code,
+        "check that PostgreSQL itself answers",
+    )?;
+    is_refused(
+        "https",
+        Victim::TlsRequest,
+        web,
+        code,
+        "an answer to the request for TLS was expected",
+    )?;
+    let ready: Script = |client| client.write_all(&message(b'Z', b"I"));
+    is_refused(
+        "early_c",
+        Victim::Control,
+        ready,
+        code,
+        "a step of the login was expected",
+    )
 }
 
 #[test]

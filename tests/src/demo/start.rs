@@ -114,6 +114,10 @@ impl Demo {
     fn introduce(&mut self, running: &Running) {
         let facts = running.stack.postgres.facts();
         let (port, psql) = (facts.port, psql(facts));
+        let make_topic = running
+            .stack
+            .kafka
+            .shell("org.apache.kafka.tools.TopicCommand --create");
         let relay = &running.files;
         let logs = relay.log_file.parent().unwrap_or(&relay.log_file).display();
         self.screen.title("What runs");
@@ -135,8 +139,9 @@ impl Demo {
             "  {psql} postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{DATABASE} -c \\\n  \
                \"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) \\\n   \
                VALUES ('order', 'my-order', 'OrderPlaced', '{{\\\"hello\\\": 1}}')\"\n  \
-               The types order and customer have a topic. Any other shows the relay halt until somebody makes one;\n  \
-               the demo does not read it."
+               The types order and customer have a topic. Any other, such as parcel, shows the relay halt until somebody\n  \
+               makes one (the demo does not read it):\n  \
+               {make_topic} --topic outbox.event.parcel"
         ));
         self.screen.title("How to read it");
         self.screen.line(LEGEND);

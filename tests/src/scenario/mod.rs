@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::database::Database;
 use crate::failure::{Outcome, ensure};
 use crate::load::{Load, Rate};
-use crate::program::{Ended, run};
+use crate::program::{Ended, UnderWay, run};
 use crate::relay::Relay;
 use crate::sampler::{Sample, Sampler, Subject};
 use crate::servers::Servers;
@@ -136,6 +136,15 @@ impl Scenario {
     /// It cannot be started.
     pub fn command(&self, arguments: &[&str]) -> Outcome<Ended> {
         run(&self.write_config()?, arguments)
+    }
+
+    /// Starts a command of the relay, which goes on by itself.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn begin(&self, arguments: &[&str]) -> Outcome<UnderWay> {
+        let output = self.file(&format!("command-{:08x}.txt", fastrand::u32(..)));
+        UnderWay::start(&self.write_config()?, arguments, output)
     }
 
     #[track_caller]

@@ -20,7 +20,7 @@ impl Drop for Scenario {
             let removed = self.drop_slot().and_then(|()| {
                 self.administer(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))?;
                 self.administer(&format!(
-                    "DROP ROLE IF EXISTS {name}, {name}_application, {name}_operator"
+                    "DROP ROLE IF EXISTS {name}, {name}_application, {name}_operator, {name}_auditor, {name}_janitor, {name}_sweeper"
                 ))
             });
             if let Err(failure) = removed {

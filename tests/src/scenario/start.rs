@@ -96,8 +96,9 @@ impl Scenario {
         settings.set("kafka.bootstrap_servers", self.servers.bootstrap_servers()?);
         settings.set("kafka.properties.\"security.protocol\"", "plaintext");
         settings.set("outbox.default.topic", topic);
-        settings.set("roles.application", format!("{}_application", self.name));
-        settings.set("roles.operator", format!("{}_operator", self.name));
+        for role in ["application", "operator", "auditor", "janitor"] {
+            settings.set(&format!("roles.{role}"), format!("{}_{role}", self.name));
+        }
         settings.extend(&self.settings);
         self.settings = settings;
         Ok(())

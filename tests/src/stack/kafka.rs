@@ -266,6 +266,16 @@ impl Kafka {
         }
     }
 
+    /// A command for a shell that runs one of Kafka's tools, with its arguments, on these brokers: the stack has the jars
+    /// and no scripts.
+    pub fn shell(&self, tool: &str) -> String {
+        format!(
+            "{} {tool} --bootstrap-server {}",
+            self.launch.shell(),
+            self.bootstrap_servers
+        )
+    }
+
     /// Leaves the nodes running when this value is dropped and returns the state file.
     ///
     /// # Errors

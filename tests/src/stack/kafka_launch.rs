@@ -61,6 +61,11 @@ impl Launch {
         command
     }
 
+    /// How a shell starts a program of Kafka; its class comes behind.
+    pub(super) fn shell(&self) -> String {
+        format!("{} -cp '{}'", self.java.display(), self.jars.join("*").display())
+    }
+
     /// Gives the storage of all nodes the same cluster id, at the same time for all.
     pub(super) fn format(&self, nodes: &[Storage<'_>]) -> Result<(), StackError> {
         let cluster_id = cluster_id();

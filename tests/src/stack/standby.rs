@@ -36,24 +36,30 @@ impl Postgres {
         options: &[&str],
         settings: &[(String, String)],
     ) -> Result<Postgres, StackError> {
+        let options = [&["--write-recovery-conf"], options].concat();
+        self.copy_running(name, &options)?.run_on_data(settings)
+    }
+
+    /// Copies this server, while it runs, with `pg_basebackup`.
+    pub(super) fn copy_running(&self, name: &str, options: &[&str]) -> Result<Postgres, StackError> {
         let claim = Claim::take_numbered(&Layout::of_workspace()?, name)?;
         let version = PostgresVersion::Major(self.major_version());
-        let standby = Postgres::without_data(Arc::new(claim), version, None)?;
-        let mut command = standby.command("pg_basebackup");
+        let copy = Postgres::without_data(Arc::new(claim), version, None)?;
+        let mut command = copy.command("pg_basebackup");
         // With a database, which the copying of slots needs and nothing else minds.
         command.arg("--dbname").arg(format!(
             "host={} port={} user={SUPERUSER} dbname=postgres",
             self.socket_dir().display(),
             self.port()
         ));
-        command.arg("--pgdata").arg(standby.data_dir());
-        command.args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf"]);
+        command.arg("--pgdata").arg(copy.data_dir());
+        command.args(["--checkpoint=fast", "--no-sync"]);
         command.args(options);
         let output = command
             .output()
             .map_err(StackError::file("run", &self.bin_dir().join("pg_basebackup")))?;
         if output.status.success() {
-            return standby.run_on_data(settings);
+            return Ok(copy);
         }
         Err(StackError::Command {
             command: format!("{command:?}"),

@@ -13,6 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::StackError;
 use super::process::poll;
@@ -125,6 +126,23 @@ impl Topics {
         outcome
             .map(drop)
             .map_err(|(_, code)| refused(action)(KafkaError::AdminOp(code)))
+    }
+
+    /// Removes everything that each partition of a topic has, as retention does.
+    ///
+    /// # Errors
+    ///
+    /// [`StackError::Admin`].
+    pub fn empty(&self, name: &str, partitions: i32) -> Result<(), StackError> {
+        let action = format!("empty the topic {name}");
+        let admin = self.admin().map_err(refused(action.clone()))?;
+        let mut ends = TopicPartitionList::new();
+        for partition in 0..partitions {
+            let added = ends.add_partition_offset(name, partition, Offset::End);
+            added.map_err(refused(action.clone()))?;
+        }
+        let outcome = block_on(admin.delete_records(&ends, &options()), &action)?;
+        outcome.map(drop).map_err(refused(action))
     }
 
     /// The ids of the registered brokers, or why they could not be asked for.

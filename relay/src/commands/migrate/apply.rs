@@ -4,17 +4,18 @@ use std::error::Error;
 
 use tokio_postgres::Client;
 
-use super::{Failure, HISTORY, Refusal, SCHEMA, SESSION_LOCK, embedded, statements};
+use super::{Failure, HISTORY, Refusal, SCHEMA, SESSION_LOCK, TRY_SESSION_LOCK, embedded, statements};
 use crate::config::Settings;
-use crate::postgres::PostgresError;
+use crate::fault::Fault;
+use crate::postgres::{PostgresError, check_publication};
 
 const OWNER: &str = "connect with --user as the owner of the database and of the outbox tables, able to create roles with \
                      REPLICATION: before PostgreSQL 16 a superuser, from then on CREATEROLE and REPLICATION are enough";
 const AGAIN: &str = "correct what it says and run migrate again; it can be run at any time";
 
-pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<(), Failure> {
-    // Replicas of an application may all migrate at their start. The lock ends with the session.
-    client.batch_execute(SESSION_LOCK).await.map_err(refused)?;
+/// Returns what was done, for the audit trail.
+pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<String, Failure> {
+    wait_for_turn(client).await.map_err(refused)?;
     client.batch_execute(SCHEMA).await.map_err(refused)?;
     let mut runner = embedded::migrations::runner();
     runner.set_migration_table_name(HISTORY);
@@ -29,7 +30,32 @@ pub(super) async fn apply(client: &mut Client, settings: &Settings) -> Result<()
         "roles, outbox tables and publication {} are as configured",
         settings.postgres.publication
     );
-    Ok(())
+    let applied: Vec<String> = report.applied_migrations().iter().map(ToString::to_string).collect();
+    Ok(match applied.as_slice() {
+        [] => "nothing new; roles, tables and publication as configured".to_owned(),
+        applied => format!(
+            "applied {}; roles, tables and publication as configured",
+            applied.join(", ")
+        ),
+    })
+}
+
+/// The lock ends with the session.
+async fn wait_for_turn(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let is_ours: bool = client.query_one(TRY_SESSION_LOCK, &[]).await?.try_get(0)?;
+    if is_ours {
+        return Ok(());
+    }
+    eprintln!("waiting for another migrate, or its printed script, in this database to end");
+    client.batch_execute(SESSION_LOCK).await
+}
+
+/// What is in the way of a relay and no business of `migrate`'s to change, such as a table that no outbox is mapped to.
+pub(super) async fn warn_of_what_halts(client: &Client, settings: &Settings) {
+    if let Err(fault) = check_publication(client, settings).await {
+        let Fault { code, message, hint } = fault;
+        eprintln!("warning: a relay would be held back: {message}\n  next: {hint}\n  code: {code}");
+    }
 }
 
 fn refused(error: tokio_postgres::Error) -> Failure {

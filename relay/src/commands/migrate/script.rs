@@ -11,8 +11,9 @@ use super::{HISTORY, SCHEMA, TRANSACTION_LOCK, embedded, statements};
 use crate::config::Settings;
 
 const HEAD: &str = "\
--- What `outbox-relay migrate` does, as SQL. Run it in the database of the outbox tables, as their owner, able to create
--- roles: psql --set ON_ERROR_STOP=1 --dbname DATABASE --file FILE. It can be run again at any time.
+-- What `outbox-relay migrate` does, as SQL. Run it in the database of the outbox tables, as the owner of both, able to
+-- create roles with REPLICATION: before PostgreSQL 16 a superuser, from then on CREATEROLE and REPLICATION are enough.
+-- psql --set ON_ERROR_STOP=1 --dbname DATABASE --file FILE. It can be run again at any time.
 ";
 const VERIFIER: &str = "\
 -- The verifier of the configured password: whoever reads it cannot log in with it, but can try guesses.
@@ -20,6 +21,11 @@ const VERIFIER: &str = "\
 const NO_PASSWORD: &str = "\
 -- No password is set here: print again with --set-password for the configured one.
 ";
+
+const NOTED: &str = "\
+-- For the audit trail; who runs this is noted by the role.
+SELECT seq, head FROM outbox_relay.audit_append('administration', 'migrate', 'database ' || current_database(), NULL,
+    'by the printed script', '{}');";
 
 /// The whole of it; `password` is the statement that sets the password of the relay's role.
 pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
@@ -31,6 +37,7 @@ pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
     for statement in statements(settings) {
         let _ = writeln!(script, "{statement};");
     }
+    let _ = writeln!(script, "\n{NOTED}");
     match password {
         Some(statement) => {
             let _ = writeln!(script, "\n{VERIFIER}{statement};");

@@ -5,9 +5,10 @@ use crate::fault::{Fault, FaultCode};
 use crate::postgres::{
     Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
 };
+use crate::retention::{slot_begins, slot_ends};
 
 /// Creating a slot waits for every transaction that is running.
-pub(super) const WAIT_MS: u64 = 120_000;
+pub(in crate::commands) const WAIT_MS: u64 = 120_000;
 const NOT_IN_THIS_STATE: &str = "55000";
 const DUPLICATE_OBJECT: &str = "42710";
 /// The first version that keeps logical slots on standbys.
@@ -38,6 +39,8 @@ impl Slot<'_> {
                 "slot {} existed already, and is kept on standbys from now on",
                 self.name()
             );
+            self.note("slot.create", "existed already; kept on standbys from now on")
+                .await;
         } else {
             println!("slot {} exists already and is left as it is", self.name());
         }
@@ -49,7 +52,7 @@ impl Slot<'_> {
         Ok(copies.map_err(|error| self.failed(&error))?.is_kept)
     }
 
-    async fn check_failover(&self) -> Result<(), Failure> {
+    pub(in crate::commands) async fn check_failover(&self) -> Result<(), Failure> {
         let statement = "SELECT current_setting('server_version_num')::int4, current_setting('server_version')";
         let row = self.control.client().query_one(statement, &[]).await;
         let said = row.and_then(|row| Ok((row.try_get::<_, i32>(0)?, row.try_get::<_, String>(1)?)));
@@ -64,7 +67,7 @@ impl Slot<'_> {
         ))
     }
 
-    async fn replication(&self) -> Result<ReplicationConnection, Failure> {
+    pub(in crate::commands) async fn replication(&self) -> Result<ReplicationConnection, Failure> {
         let postgres = &self.settings.postgres;
         let connected = ReplicationConnection::connect(postgres, self.control.host(), self.control.address()).await;
         connected.map_err(|error| Login::Configured.refused(&error, postgres))
@@ -72,19 +75,18 @@ impl Slot<'_> {
 
     async fn make(&self, wait_ms: u64, failover: bool) -> Result<(), Failure> {
         let mut replication = self.replication().await?;
-        eprintln!(
-            "creating slot {}; this waits for every transaction that is running: SELECT pid, xact_start, query FROM \
-             pg_stat_activity WHERE backend_xid IS NOT NULL",
-            self.name()
-        );
+        self.forget_what_was_confirmed().await?;
+        self.say_what_is_waited_for();
         match replication.create_slot(self.name(), failover, wait_ms).await {
             Ok(point) => {
-                let forgotten = Advisory::forget(self.control.client(), self.name()).await;
-                forgotten.map_err(|error| self.failed(&error))?;
+                self.forget_the_last_relay().await?;
+                let begun = slot_begins(self.control.client(), self.name(), &self.settings.postgres.publication).await;
+                begun.map_err(|error| self.failed(&error))?;
                 println!(
                     "slot {} starts at {point}: events committed from now on will be published",
                     self.name()
                 );
+                self.note("slot.create", format!("starts at {point}")).await;
                 Ok(())
             }
             Err(error) if error.sqlstate() == Some(DUPLICATE_OBJECT) => {
@@ -92,22 +94,47 @@ impl Slot<'_> {
                 let state = self.look().await?;
                 self.leave(failover, &state).await
             }
-            Err(error) if error.sqlstate() == Some(NOT_IN_THIS_STATE) => Err(Fault::new(
-                FaultCode::WalLevelTooLow,
-                format!("slot {} could not be created: {error}", self.name()),
-                WAL_LEVEL_REMEDY,
-            )
-            .into()),
-            Err(error @ PostgresError::TimedOut { .. }) => {
-                self.give_up().await.map_err(|error| self.failed(&error))?;
-                Err(Failure::new(
-                    Refusal::SlotCreationWaits,
-                    format!("slot {} could not be created: {error}", self.name()),
-                    "look for a transaction that stays open in pg_stat_activity; end it, and try again",
-                ))
-            }
-            Err(error) => Err(self.failed(&error)),
+            Err(error) => Err(self.not_made(error).await),
         }
+    }
+
+    pub(in crate::commands) fn say_what_is_waited_for(&self) {
+        eprintln!(
+            "creating slot {}; this waits for every transaction that is running: SELECT pid, xact_start, query FROM \
+             pg_stat_activity WHERE backend_xid IS NOT NULL",
+            self.name()
+        );
+    }
+
+    /// Before there is another slot of that name: one that begins later has not confirmed what an earlier one had yet to.
+    pub(in crate::commands) async fn forget_what_was_confirmed(&self) -> Result<(), Failure> {
+        let forgotten = slot_ends(self.control.client(), self.name()).await;
+        forgotten.map_err(|error| self.failed(&error))
+    }
+
+    /// What it knew was of the slot before.
+    pub(in crate::commands) async fn forget_the_last_relay(&self) -> Result<(), Failure> {
+        let forgotten = Advisory::forget(self.control.client(), self.name()).await;
+        forgotten.map_err(|error| self.failed(&error))
+    }
+
+    /// Why a slot was not made; it will not appear later either.
+    pub(in crate::commands) async fn not_made(&self, error: PostgresError) -> Failure {
+        let what = format!("slot {} could not be created: {error}", self.name());
+        if error.sqlstate() == Some(NOT_IN_THIS_STATE) {
+            return Fault::new(FaultCode::WalLevelTooLow, what, WAL_LEVEL_REMEDY).into();
+        }
+        let PostgresError::TimedOut { .. } = error else {
+            return self.failed(&error);
+        };
+        if let Err(error) = self.give_up().await {
+            return self.failed(&error);
+        }
+        Failure::new(
+            Refusal::SlotCreationWaits,
+            what,
+            "look for a transaction that stays open in pg_stat_activity; end it, and try again",
+        )
     }
 
     /// The server would go on waiting, and make the slot long after the command has ended.

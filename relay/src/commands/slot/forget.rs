@@ -22,6 +22,7 @@ impl Slot<'_> {
         let forgotten = Advisory::forget(client, name).await;
         forgotten.map_err(|error| self.failed(&error))?;
         println!("forgotten what the last relay on slot {name} knew");
+        self.note("slot.forget", "forgotten").await;
         Ok(())
     }
 }

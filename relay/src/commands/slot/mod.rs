@@ -7,19 +7,34 @@ mod drop;
 mod forget;
 mod show;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
+pub(super) use create::WAIT_MS;
+
+use super::actor::Actor;
+use super::audit::note::{Deed, note};
 use super::login::Login;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
 use crate::postgres::{Control, PostgresError, SlotState, fault};
 
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Why; goes to the audit trail
+    #[arg(long, global = true, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    actor: Actor,
+}
+
 #[derive(Debug, Clone, Copy, Subcommand)]
-pub(super) enum Command {
+enum Command {
     /// Make the slot: events committed from now on will be published
     Create {
         /// How long transactions that are running now are waited for
-        #[arg(long, value_name = "MS", default_value_t = create::WAIT_MS)]
+        #[arg(long, value_name = "MS", default_value_t = WAIT_MS)]
         wait_ms: u64,
         /// Keep it on standbys too, for a failover; a slot that is there becomes one that is kept (PostgreSQL 17 and later)
         #[arg(long)]
@@ -29,7 +44,7 @@ pub(super) enum Command {
     Show,
     /// Drop the slot: what was not published is then only in the outbox table
     Drop {
-        /// Do it; without this the command only says what would happen
+        /// Also if it may hold events that are not published; without this only if the server shows that it holds none
         #[arg(long)]
         yes: bool,
     },
@@ -37,11 +52,16 @@ pub(super) enum Command {
     Forget,
 }
 
-pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure> {
+pub(super) fn slot(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
         let control = Login::Configured.connect(&settings.postgres, "slot").await?;
-        let slot = Slot { settings, control };
-        match command {
+        let slot = Slot {
+            settings,
+            control,
+            reason: arguments.reason.as_deref(),
+            actor: arguments.actor.as_json(None),
+        };
+        match arguments.command {
             Command::Create { wait_ms, failover } => slot.create(wait_ms, failover).await,
             Command::Show => slot.show().await,
             Command::Drop { yes } => slot.drop_slot(yes).await,
@@ -51,22 +71,37 @@ pub(super) fn slot(settings: &Settings, command: Command) -> Result<(), Failure>
 }
 
 /// The configured slot, and a connection to ask about it.
-struct Slot<'s> {
-    settings: &'s Settings,
-    control: Control,
+pub(super) struct Slot<'s> {
+    pub(super) settings: &'s Settings,
+    pub(super) control: Control,
+    /// Why, for the audit trail.
+    pub(super) reason: Option<&'s str>,
+    /// Who, as the audit trail takes it.
+    pub(super) actor: String,
 }
 
 impl Slot<'_> {
-    fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.settings.postgres.slot
     }
 
-    fn failed(&self, error: &PostgresError) -> Failure {
+    /// Notes in the audit trail what was done with it.
+    async fn note(&self, action: &'static str, result: impl Into<String>) {
+        let deed = Deed {
+            action,
+            resource: format!("slot {}", self.name()),
+            why: self.reason,
+            result: result.into(),
+        };
+        note(self.control.client(), &deed, &self.actor).await;
+    }
+
+    pub(super) fn failed(&self, error: &PostgresError) -> Failure {
         fault(error, &self.settings.postgres).into()
     }
 
     /// Looks whether it is there, by the same check as `run`, and leaves somebody else's alone.
-    async fn look(&self) -> Result<SlotState, Failure> {
+    pub(super) async fn look(&self) -> Result<SlotState, Failure> {
         let database = &self.settings.postgres.database;
         let state = SlotState::look(self.control.client(), self.name(), database).await;
         let state = state.map_err(|error| self.failed(&error))?;

@@ -71,6 +71,7 @@ fn standard_column(part: &str) -> String {
 fn literal(kind: Kind, text: &str) -> serde_json::Value {
     match kind {
         Kind::Whole { .. } => text.parse::<u64>().map_or_else(|_| text.into(), Into::into),
+        Kind::Switch => (text == "true").into(),
         Kind::List => text.split(',').collect(),
         Kind::Hosts if text.contains(',') => text.split(',').collect(),
         _ => text.into(),

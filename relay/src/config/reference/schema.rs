@@ -111,6 +111,7 @@ fn description(key: &Key) -> String {
 fn shape(kind: Kind) -> Map<String, Value> {
     let shape = match kind {
         Kind::Whole { min, max, .. } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Switch => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "type": "string", "enum": words }),
         Kind::Column => json!({ "type": "string", "maxLength": HOW_LONG_A_NAME }),
         Kind::Identifier => json!({ "type": "string", "minLength": 1, "maxLength": HOW_LONG_A_NAME }),

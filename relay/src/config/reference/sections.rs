@@ -37,8 +37,16 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
         "The same, read from files whenever a producer is made: the place for secrets.",
     ),
     ("pipeline", "How much may be under way."),
+    (
+        "dead_letters",
+        "How much may be set aside, where an outbox says so (on_defect). More halts the line.",
+    ),
     ("admin", "Probes and metrics."),
     ("log", "What the relay says, on standard error."),
+    (
+        "retention",
+        "Outbox rows that are published and old enough are removed: docs/RETENTION.md.",
+    ),
     (
         "roles",
         "Roles that `migrate` makes. They belong to the whole server, so every installation can name its own.",

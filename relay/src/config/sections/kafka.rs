@@ -103,6 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn whoever_does_not_speak_to_kafka_needs_nothing_of_it_and_hears_of_misspelt_keys_all_the_same() {
+        let without =
+            || Trial::of("postgres.database = 'shop'\nkafka.property_files.\"sasl.password\" = '/no/such/file'");
+        assert_eq!(without().errors().iter().count(), 3);
+        let settings = without().load_without_kafka().expect("no error");
+        assert_eq!(settings.postgres.database, "shop");
+        let misspelt = without().and("kafka.bootstrap_server = 'b:9092'").load_without_kafka();
+        let errors = misspelt.expect_err("an error");
+        assert_eq!(errors.iter().count(), 1, "{errors}");
+        assert!(
+            errors.to_string().contains("did you mean kafka.bootstrap_servers?"),
+            "{errors}"
+        );
+    }
+
+    #[test]
     fn what_is_not_given_is_what_users_expect() {
         let kafka = load(Trial::minimal());
         assert_eq!(

@@ -8,9 +8,10 @@ use outbox_decoder::outbox::{METADATA_HEADERS_MAX, OWN_HEADERS};
 
 use crate::config::errors::Fault;
 use crate::config::key::Key;
-use crate::config::parse::{choice, column, identifier, list, required_column, topic};
+use crate::config::parse::{choice, column, identifier, list, required_column, switch, topic};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{OutboxSettings, RetrySettings};
+use crate::pipeline::DefectPolicy;
 
 use super::retry;
 
@@ -26,12 +27,15 @@ pub(super) fn read(
     let mut outboxes = BTreeMap::new();
     let mut all_read = Ok(());
     for name in names {
-        let outbox = if is_name(&name) {
-            outbox(reader, &name, retry)
-        } else {
-            wrong_name(reader, &name)
-        };
-        match outbox {
+        if !is_name(&name) {
+            wrong_name(reader, &name);
+            all_read = Err(Noted);
+        }
+        // No key can stand below an empty name. Below any other, what else is wrong is told at once.
+        if name.is_empty() {
+            continue;
+        }
+        match outbox(reader, &name, retry) {
             Ok(outbox) => drop(outboxes.insert(name, outbox)),
             Err(Noted) => all_read = Err(Noted),
         }
@@ -61,7 +65,7 @@ fn is_name(name: &str) -> bool {
     is_spelled_well && !name.contains("__") && !name.starts_with('_') && !name.ends_with('_')
 }
 
-fn wrong_name(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> {
+fn wrong_name(reader: &mut Reader, name: &str) {
     let fault = Fault::new(
         format!("{name:?} cannot be the name of an outbox"),
         "use a-z, 0-9 and single underscores between them, at most 63",
@@ -72,7 +76,6 @@ fn wrong_name(reader: &mut Reader, name: &str) -> Result<OutboxSettings, Noted> 
         &first.map_or_else(|| format!("outbox.{name}"), |rest| format!("{prefix}{rest}")),
         fault,
     );
-    Err(Noted)
 }
 
 fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Result<OutboxSettings, Noted> {
@@ -83,6 +86,9 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
     let columns = columns(reader, name, preset.as_deref().unwrap_or("standard"));
     let topic = reader.read(&format!("outbox.{name}.topic"), topic);
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
+    let on_defect = on_defect(reader, name);
+    let application_may_delete = reader.read(&format!("outbox.{name}.application_may_delete"), switch);
+    rows_can_be_named(reader, name, columns.as_ref().ok());
     preset?;
     let usual = *retry.ok_or(Noted)?;
     let retry = retry::of_outbox(reader, name, usual);
@@ -93,9 +99,36 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         columns: columns?,
         topic: topic?,
         metadata_headers: metadata_headers?,
+        on_defect: on_defect?,
+        application_may_delete: application_may_delete?,
         retry: retry?,
         retry_rules: retry_rules?,
     })
+}
+
+fn on_defect(reader: &mut Reader, name: &str) -> Result<DefectPolicy, Noted> {
+    let policy = reader.read(&format!("outbox.{name}.on_defect"), choice);
+    let successors = reader.read(&format!("outbox.{name}.successors"), choice);
+    Ok(match (policy?.as_str(), successors?.as_str()) {
+        ("set_aside", "continue") => DefectPolicy::SetAsideAndContinue,
+        ("set_aside", _) => DefectPolicy::SetAsideAndPark,
+        _ => DefectPolicy::Halt,
+    })
+}
+
+/// It goes by the row's id.
+fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns>) {
+    if columns.is_none_or(|columns| columns.id.is_some()) {
+        return;
+    }
+    let path = format!("outbox.{outbox}.application_may_delete");
+    if reader.text(&path).as_deref() == Some("true") {
+        let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
+        reader.fault(
+            &path,
+            Fault::new(problem, "name the column with the id, or leave this off"),
+        );
+    }
 }
 
 /// More than the decoder takes would be left out, and a name of the record's own would be there twice.
@@ -226,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_cannot_be_published_halts_the_line_unless_its_outbox_says_otherwise() {
+        for (text, policy) in [
+            ("[outbox.a]", DefectPolicy::Halt),
+            ("outbox.a.successors = 'continue'", DefectPolicy::Halt),
+            ("outbox.a.on_defect = 'set_aside'", DefectPolicy::SetAsideAndPark),
+            (
+                "outbox.a = { on_defect = 'set_aside', successors = 'continue' }",
+                DefectPolicy::SetAsideAndContinue,
+            ),
+        ] {
+            assert_eq!(outboxes(text)["a"].on_defect, policy, "{text}");
+        }
+    }
+
+    #[test]
     fn the_environment_can_name_an_outbox() {
         let trial = Trial::minimal()
             .env("OUTBOX__ORDERS__TOPIC", "orders")
@@ -264,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_name_hides_nothing_that_is_wrong_below_it() {
+        let errors = Trial::minimal().and("outbox.Orders.topic = 'x.{y'").errors();
+        let problems: Vec<_> = errors
+            .iter()
+            .map(|error| (error.key.as_str(), error.problem.as_str()))
+            .collect();
+        assert_eq!(problems.len(), 2, "{errors}");
+        assert!(
+            problems.iter().all(|(key, _)| *key == "outbox.Orders.topic"),
+            "{errors}"
+        );
+        assert_eq!(Trial::minimal().and("[outbox.\"\"]").errors().iter().count(), 1);
+        assert!(
+            errors.to_string().contains("cannot be the name of an outbox"),
+            "{errors}"
+        );
+    }
+
+    #[test]
     fn metadata_headers_neither_repeat_a_records_own_nor_are_more_than_can_be_taken() {
         for (headers, wrong) in [
             (
@@ -280,6 +347,14 @@ mod tests {
                 .errors();
             assert!(errors.to_string().contains(wrong), "{errors}");
         }
+    }
+
+    #[test]
+    fn what_goes_by_a_rows_id_needs_one() {
+        let with = "outbox.a.application_may_delete = true";
+        outboxes(with);
+        let errors = Trial::minimal().and(with).and("outbox.a.columns.id = ''").errors();
+        assert!(errors.to_string().contains("needs the rows' ids"), "{errors}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! `[pipeline]`, `[admin]`, `[log]` and `[roles]`.
+//! `[pipeline]`, `[dead_letters]`, `[admin]`, `[log]` and `[roles]`.
 
 use crate::config::errors::Fault;
 use crate::config::parse::{address, filter, identifier, log_format, whole};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{AdminSettings, LogSettings, PipelineSettings, RoleSettings};
+use crate::pipeline::LetterLimits;
 
 pub(super) fn pipeline(reader: &mut Reader) -> Result<PipelineSettings, Noted> {
     let in_flight_bytes_max = reader.read("pipeline.in_flight_bytes_max", whole);
@@ -13,6 +14,15 @@ pub(super) fn pipeline(reader: &mut Reader) -> Result<PipelineSettings, Noted> {
         in_flight_bytes_max: in_flight_bytes_max?,
         in_flight_records_max: in_flight_records_max?,
         drain_timeout_ms: drain_timeout_ms?,
+    })
+}
+
+pub(super) fn dead_letters(reader: &mut Reader) -> Result<LetterLimits, Noted> {
+    let letters_max = reader.read("dead_letters.letters_max", whole);
+    let parked_keys_max = reader.read("dead_letters.parked_keys_max", whole);
+    Ok(LetterLimits {
+        letters_max: letters_max?,
+        parked_keys_max: parked_keys_max?,
     })
 }
 
@@ -36,27 +46,31 @@ pub(super) fn log(reader: &mut Reader) -> Result<LogSettings, Noted> {
     })
 }
 
-/// `relay` is the role the relay logs in as. Three roles, because each may do what the others may not.
+/// `relay` is the role the relay logs in as. Five roles, because each may do what the others may not.
 pub(super) fn roles(reader: &mut Reader, relay: Option<&str>) -> Result<RoleSettings, Noted> {
     let application = reader.read("roles.application", identifier);
     let operator = reader.read("roles.operator", identifier);
-    if is_same(&application, relay) {
-        reader.fault("roles.application", same_role("postgres.user"));
-    }
-    if is_same(&operator, relay) {
-        reader.fault("roles.operator", same_role("postgres.user"));
-    }
-    if is_same(&operator, application.as_deref().ok()) {
-        reader.fault("roles.operator", same_role("roles.application"));
+    let auditor = reader.read("roles.auditor", identifier);
+    let janitor = reader.read("roles.janitor", identifier);
+    let named = [
+        ("postgres.user", relay),
+        ("roles.application", application.as_deref().ok()),
+        ("roles.operator", operator.as_deref().ok()),
+        ("roles.auditor", auditor.as_deref().ok()),
+        ("roles.janitor", janitor.as_deref().ok()),
+    ];
+    for (place, (key, role)) in named.iter().enumerate().skip(1) {
+        let is_same = |(_, other): &&(&str, Option<&str>)| role.is_some() && other == role;
+        for (other, _) in named[..place].iter().filter(is_same) {
+            reader.fault(key, same_role(other));
+        }
     }
     Ok(RoleSettings {
         application: application?,
         operator: operator?,
+        auditor: auditor?,
+        janitor: janitor?,
     })
-}
-
-fn is_same(role: &Result<String, Noted>, other: Option<&str>) -> bool {
-    role.as_deref().is_ok_and(|role| other == Some(role))
 }
 
 fn same_role(other: &str) -> Fault {
@@ -84,6 +98,8 @@ mod tests {
         );
         assert_eq!(settings.roles.application, "outbox_application");
         assert_eq!(settings.roles.operator, "outbox_operator");
+        assert_eq!(settings.roles.auditor, "outbox_auditor");
+        assert_eq!(settings.roles.janitor, "outbox_janitor");
     }
 
     #[test]
@@ -101,12 +117,13 @@ mod tests {
         let trial = Trial::minimal()
             .flag("postgres.user=a")
             .flag("roles.application=a")
-            .flag("roles.operator=a");
+            .flag("roles.operator=a")
+            .flag("roles.janitor=outbox_auditor");
         let errors = trial.errors();
         let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
         assert_eq!(
             keys,
-            ["roles.application", "roles.operator", "roles.operator"],
+            ["roles.application", "roles.janitor", "roles.operator", "roles.operator"],
             "{errors}"
         );
     }

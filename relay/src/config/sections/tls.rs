@@ -9,13 +9,14 @@ use crate::config::parse::{choice, file, secret_file};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{ChannelBindingMode, TlsMode, TlsSettings, TlsVersion};
 
+const MODE: &str = "postgres.tls_mode";
 const CA: &str = "postgres.tls_ca_file";
 const CERTIFICATE: &str = "postgres.tls_certificate_file";
 const KEY: &str = "postgres.tls_key_file";
 const KEY_PASSWORD: &str = "postgres.tls_key_password_file";
 
 pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
-    let mode = reader.read("postgres.tls_mode", mode);
+    let mode = reader.read(MODE, mode);
     let min_version = reader.read("postgres.tls_min_version", version);
     let ca_file = reader.optional(CA, file);
     let certificate = reader.optional(CERTIFICATE, file);
@@ -30,19 +31,7 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
             return Err(Noted);
         }
     }
-    // A variable of libpq's may stand there for somebody else.
-    let is_meant = reader.is_given(CA) && !libpq::is_libpqs(&reader.origin(CA));
-    if matches!(mode, Ok(TlsMode::Require)) && is_meant {
-        let problem = "is given, and postgres.tls_mode = require verifies nothing with it";
-        reader.fault(
-            CA,
-            Fault::new(
-                problem,
-                "set postgres.tls_mode to verify-full or verify-ca, or remove this one",
-            ),
-        );
-        return Err(Noted);
-    }
+    nothing_is_for_nothing(reader, mode)?;
     Ok(TlsSettings {
         mode: mode?,
         min_version: min_version?,
@@ -50,6 +39,25 @@ pub(super) fn read(reader: &mut Reader) -> Result<TlsSettings, Noted> {
         identity: certificate?.zip(key?),
         key_password: key_password?,
     })
+}
+
+/// A file that the mode makes no use of: whoever gave it expects more than there is.
+fn nothing_is_for_nothing(reader: &mut Reader, mode: Result<TlsMode, Noted>) -> Result<(), Noted> {
+    let (files, why) = match mode {
+        Ok(TlsMode::Require) => (&[CA][..], "require, which verifies nothing with it"),
+        Ok(TlsMode::Disable) => (&[CA, CERTIFICATE][..], "disable, which encrypts nothing"),
+        _ => return Ok(()),
+    };
+    let origin = reader.origin(MODE);
+    // A variable of libpq's may stand there for somebody else.
+    let is_meant = |path: &&&str| reader.is_given(path) && !libpq::is_libpqs(&reader.origin(path));
+    let unused: Vec<&str> = files.iter().filter(is_meant).copied().collect();
+    for path in &unused {
+        let problem = format!("is given, and {MODE} ({origin}) is {why}");
+        let remedy = format!("set {MODE} to verify-full or verify-ca, or remove this one");
+        reader.fault(path, Fault::new(problem, remedy));
+    }
+    if unused.is_empty() { Ok(()) } else { Err(Noted) }
 }
 
 fn mode(key: &Key, value: &Value) -> Result<TlsMode, Fault> {
@@ -126,6 +134,25 @@ mod tests {
         let errors = given().flag("postgres.tls_mode=require").errors();
         assert!(errors.to_string().contains("verifies nothing with it"), "{errors}");
         given().flag("postgres.tls_mode=verify-ca").load().expect("no error");
+    }
+
+    #[test]
+    fn files_for_a_connection_that_is_not_encrypted_are_refused_with_whoever_said_so() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let path = file.path().display();
+        let given = |key: &str| format!("postgres.tls_{key}_file={path}");
+        let trial = Trial::minimal().variable("PGSSLMODE", "disable");
+        let trial = trial.flag(&given("ca")).flag(&given("certificate")).flag(&given("key"));
+        let errors = trial.errors();
+        let keys: Vec<&str> = errors.iter().map(|error| error.key.as_str()).collect();
+        assert_eq!(keys, [super::CA, super::CERTIFICATE], "{errors}");
+        let said = "postgres.tls_mode (environment variable PGSSLMODE) is disable, which encrypts nothing";
+        assert!(errors.to_string().contains(said), "{errors}");
+        let somebody_elses = Trial::minimal().variable("PGSSLROOTCERT", &path.to_string());
+        somebody_elses
+            .flag("postgres.tls_mode=disable")
+            .load()
+            .expect("no error");
     }
 
     #[test]

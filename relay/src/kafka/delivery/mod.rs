@@ -13,20 +13,26 @@
 
 mod blame;
 mod condition;
+mod giving_up;
 mod renewal;
 mod retry;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outbox_decoder::{Envelope, Timestamp};
+use outbox_decoder::{Envelope, Timestamp, TopicName};
+use rdkafka::Message;
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::OwnedMessage;
 
 use self::blame::{Blame, cause, more_telling};
+#[cfg(test)]
+pub(crate) use self::giving_up::FOLLOWERS_GO_ON;
 use self::renewal::Renewal;
 use self::retry::Retry;
 use crate::clock;
 use crate::config::Settings;
+use crate::dead_letter::{GivenUp, Outgoing};
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::outlet::{Closed, Outlet};
 use crate::kafka::policy;
@@ -37,7 +43,7 @@ use crate::kafka::refused::{Refused, count_failure};
 use crate::kafka::reports::{Failed, Reports, Taken};
 use crate::kafka::stall::Stall;
 use crate::kafka::start_error::StartError;
-use crate::pipeline::{Pipeline, SendError, Sink, Ticket};
+use crate::pipeline::{Pipeline, SendError, Ticket};
 use crate::telemetry::{Health, Metrics};
 
 /// A purge that did not bring everything back is repeated after this.
@@ -60,6 +66,8 @@ pub(crate) struct Delivery<P: Producers = Librdkafka> {
     refused: Refused,
     renewal: Renewal,
     stall: Stall,
+    /// What goes to the dead letters, until somebody takes it.
+    given_up: Vec<GivenUp>,
     metrics: Arc<Metrics>,
     health: Health,
 }
@@ -140,6 +148,7 @@ impl<P: Producers> Delivery<P> {
             refused: Refused::default(),
             renewal: Renewal::default(),
             stall: Stall::default(),
+            given_up: Vec::new(),
             metrics,
             health,
         })
@@ -271,7 +280,7 @@ impl<P: Producers> Delivery<P> {
         }
     }
 
-    fn advance(&mut self, pipeline: &Pipeline, now: Instant) {
+    fn advance(&mut self, pipeline: &mut Pipeline, now: Instant) {
         let in_flight = pipeline.ledger().in_flight_records();
         match &mut self.state {
             State::Clearing(clearing) if clearing.failed.len() == in_flight => {
@@ -284,7 +293,7 @@ impl<P: Producers> Delivery<P> {
                 if clearing.is_renewal && is_connection_alone(&failed, fatal) {
                     self.rebuild(failed, batching, now);
                 } else {
-                    self.plan_retry(failed, batching, fatal, now);
+                    self.plan_retry(failed, batching, fatal, (pipeline, now));
                 }
             }
             State::Clearing(clearing) if now.duration_since(clearing.purged_at) >= PURGE_AGAIN_AFTER => {
@@ -313,7 +322,13 @@ impl<P: Producers> Delivery<P> {
     }
 
     /// Every record in flight has come back. Decides what is to blame and when to try again.
-    fn plan_retry(&mut self, failed: Vec<Failed>, batching: Batching, fatal: Option<RDKafkaErrorCode>, now: Instant) {
+    fn plan_retry(
+        &mut self,
+        failed: Vec<Failed>,
+        batching: Batching,
+        fatal: Option<RDKafkaErrorCode>,
+        (pipeline, now): (&mut Pipeline, Instant),
+    ) {
         let (cause, blamed) = cause(&failed, batching, fatal);
         let cause = more_telling(self.blame.as_ref(), cause);
         let narrowing = cause.kind() == FaultKind::EventDefect && batching == Batching::Full;
@@ -334,6 +349,12 @@ impl<P: Producers> Delivery<P> {
                 Some(record) if cause.kind() == FaultKind::EventDefect => self.retry.refused(record, now),
                 blamed => self.retry.failed(blamed, now),
             };
+            if let (Some(attempts), Some(record)) = (decision.gives_up, blamed)
+                && let Some(parks_key) = giving_up::may_give_up(record, pipeline)
+            {
+                let ticket = record.ticket;
+                return self.give_up(failed, ticket, (cause, attempts, parks_key), (pipeline, now));
+            }
             let until = now + decision.wait;
             // What people know already does not become unknown by another record that is refused in between.
             let is_known = self.blame.as_ref().is_some_and(|blame| blame.told(now).is_some());
@@ -388,10 +409,42 @@ fn is_connection_alone(failed: &[Failed], fatal: Option<RDKafkaErrorCode>) -> bo
     fatal.is_none_or(policy::is_consequence) && causes.all(|failed| policy::is_refused_connection(failed.code))
 }
 
-impl<P: Producers> Sink for Delivery<P> {
-    type Refusal = Refusal;
+impl<P: Producers> Delivery<P> {
+    /// What goes to the dead letters since this was last asked.
+    pub(crate) fn take_given_up(&mut self) -> Vec<GivenUp> {
+        std::mem::take(&mut self.given_up)
+    }
 
-    fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
+    /// Hands a record to the producer that is ready as it is: one from a dead letter.
+    pub(crate) fn send_ready(
+        &mut self,
+        ticket: Ticket,
+        topic: &TopicName,
+        message: &OwnedMessage,
+    ) -> Result<(), Outgoing> {
+        if self.is_halted() {
+            return Err(Outgoing::Full);
+        }
+        let State::Flowing(outlet) = &mut self.state else {
+            return Err(Outgoing::Full);
+        };
+        match outlet.send_ready(ticket, topic, message) {
+            Ok(()) => {
+                self.metrics.events_published.inc();
+                Ok(())
+            }
+            Err(NotTaken::Full | NotTaken::Fatal) => Err(Outgoing::Full),
+            Err(NotTaken::Record(code)) => {
+                count_failure(code, &self.metrics);
+                let bytes = message.payload().map_or(0, <[u8]>::len);
+                let about = format!("a record of {bytes} bytes for topic {topic}");
+                Err(Outgoing::Refused(policy::refusal_fault(code, &about)))
+            }
+        }
+    }
+
+    /// Takes a new record; nothing was taken over where that is an error.
+    pub(crate) fn send(&mut self, ticket: Ticket, envelope: &Envelope<'_>) -> Result<(), SendError<Refusal>> {
         if self.is_halted() {
             return Err(SendError::Full);
         }
@@ -417,7 +470,8 @@ impl<P: Producers> Sink for Delivery<P> {
         }
     }
 
-    fn completed(&mut self, committed_at: Timestamp) {
+    /// Hears of a transaction whose end came after the acknowledgements of all its records.
+    pub(crate) fn completed(&mut self, committed_at: Timestamp) {
         self.metrics.show_acknowledged_commit(committed_at, clock::now());
     }
 }

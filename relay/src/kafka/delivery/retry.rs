@@ -23,6 +23,16 @@ pub(super) struct Decision {
     pub(super) wait: Duration,
     /// Nobody is told before: it may pass.
     pub(super) told_at: Instant,
+    /// The record was refused as often as it may be, since that time, and so often.
+    pub(super) gives_up: Option<Attempts>,
+}
+
+/// How often something was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Attempts {
+    pub(super) made: u32,
+    pub(super) max: u32,
+    pub(super) since: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +68,7 @@ impl Retry {
         Decision {
             wait: self.backoff.next_wait_of(schedule).max(WAIT_MIN),
             told_at: now,
+            gives_up: None,
         }
     }
 
@@ -74,7 +85,7 @@ impl Retry {
             .entry(record.ticket)
             .or_insert(Refusals { times: 0, since: now });
         known.times = known.times.saturating_add(1);
-        let times = known.times;
+        let Refusals { times, since: first } = *known;
         let since = self
             .refused
             .values()
@@ -86,12 +97,23 @@ impl Retry {
             return Decision {
                 wait: self.backoff.next_wait_of(schedule).max(WAIT_MIN),
                 told_at: since + SECRET_MAX,
+                gives_up: None,
             };
         }
         Decision {
             wait: schedule.max.max(WAIT_MIN),
             told_at: now,
+            gives_up: Some(Attempts {
+                made: times,
+                max: attempts,
+                since: first,
+            }),
         }
+    }
+
+    /// The record goes elsewhere.
+    pub(super) fn forget(&mut self, ticket: Ticket) {
+        self.refused.remove(&ticket);
     }
 
     /// The wait before another attempt at what no record has to do with.
@@ -148,10 +170,14 @@ mod tests {
         }
     }
 
-    fn decision(wait_ms: u64, told_at: Instant) -> Decision {
-        Decision {
-            wait: Duration::from_millis(wait_ms),
-            told_at,
+    /// How long it is waited, and when people are told.
+    fn decision(wait_ms: u64, told_at: Instant) -> (Duration, Instant) {
+        (Duration::from_millis(wait_ms), told_at)
+    }
+
+    impl Decision {
+        fn times(self) -> (Duration, Instant) {
+            (self.wait, self.told_at)
         }
     }
 
@@ -159,7 +185,10 @@ mod tests {
     fn a_record_that_is_refused_alone_is_given_up_after_its_attempts_and_tried_slowly_from_then_on() {
         let (mut retry, now) = (retry(), Instant::now());
         let record = failed(1, "placed");
-        let decisions: Vec<Decision> = (0..4).map(|_| retry.refused(&record, now)).collect();
+        let all: Vec<Decision> = (0..4).map(|_| retry.refused(&record, now)).collect();
+        let given_up: Vec<Option<u32>> = all.iter().map(|one| Some(one.gives_up?.made)).collect();
+        assert_eq!(given_up, [None, None, Some(3), Some(4)]);
+        let decisions: Vec<_> = all.into_iter().map(Decision::times).collect();
         let late = now + SECRET_MAX;
         let expected = [(60, late), (60, late), (1000, now), (1000, now)];
         assert_eq!(decisions, expected.map(|(wait_ms, told_at)| decision(wait_ms, told_at)));
@@ -183,16 +212,19 @@ mod tests {
     #[test]
     fn an_event_type_has_its_own_attempts_and_waits() {
         let (mut retry, now) = (retry(), Instant::now());
-        assert_eq!(retry.refused(&failed(1, "paid"), now), decision(70, now + SECRET_MAX));
-        assert_eq!(retry.refused(&failed(1, "paid"), now), decision(1000, now));
+        assert_eq!(
+            retry.refused(&failed(1, "paid"), now).times(),
+            decision(70, now + SECRET_MAX)
+        );
+        assert_eq!(retry.refused(&failed(1, "paid"), now).times(), decision(1000, now));
     }
 
     #[test]
     fn what_is_no_records_fault_is_told_at_once_and_never_given_up() {
         let (mut retry, now) = (retry(), Instant::now());
         for _ in 0..100 {
-            assert_eq!(retry.failed(Some(&failed(1, "paid")), now), decision(70, now));
-            assert_eq!(retry.failed(None, now), decision(60, now));
+            assert_eq!(retry.failed(Some(&failed(1, "paid")), now).times(), decision(70, now));
+            assert_eq!(retry.failed(None, now).times(), decision(60, now));
         }
     }
 

@@ -1,21 +1,15 @@
 //! Runs the program that prints a token: without a shell, for a bounded time, with a bounded output.
 
-use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use secrecy::SecretString;
+
+use crate::program::{Complaints, Group, read, wait};
 
 const RUN_MAX: Duration = Duration::from_secs(10);
 const PRINTED_BYTES_MAX: u64 = 64 * 1024;
-/// Of its complaints, so much is shown.
-const SAID_BYTES_MAX: u64 = 1024;
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What the program prints.
 pub(super) fn run(program: &str, arguments: &[String]) -> Result<SecretString, String> {
@@ -34,20 +28,20 @@ fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<Secre
     let group = Group::of(&child);
     let deadline = Instant::now() + limit;
     let printed = read(child.stdout.take(), PRINTED_BYTES_MAX + 1);
-    let said = read(child.stderr.take(), SAID_BYTES_MAX);
+    let said = Complaints::of(child.stderr.take());
     let Some(status) = wait(&mut child, deadline) else {
         let _ = child.kill();
         let _ = child.wait();
         return Err(format!(
             "{program} did not end within {} s{}",
             limit.as_secs(),
-            shown(&said)
+            said.shown()
         ));
     };
     // Whatever it has left behind would keep the pipes open.
     drop(group);
     if !status.success() {
-        return Err(format!("{program} ended with {status}{}", shown(&said)));
+        return Err(format!("{program} ended with {status}{}", said.shown()));
     }
     let left = deadline.saturating_duration_since(Instant::now());
     let printed = printed
@@ -60,66 +54,14 @@ fn run_for(program: &str, arguments: &[String], limit: Duration) -> Result<Secre
     Ok(printed.into())
 }
 
-/// The program and whatever it has started. Dropped, all of it ends, so that nothing keeps the pipes open.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn of(child: &Child) -> Self {
-        Self(i32::try_from(child.id()).ok().map(Pid::from_raw))
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Usually nobody is left.
-        let _ = self.0.map(|group| killpg(group, Signal::SIGKILL));
-    }
-}
-
-/// Reads on a thread of its own, so that a full pipe never holds the program up; what is beyond `bytes` is thrown away.
-fn read(pipe: Option<impl Read + Send + 'static>, bytes: u64) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    let run = move || {
-        let Some(mut pipe) = pipe else { return };
-        let mut text = Vec::new();
-        let _ = (&mut pipe).take(bytes).read_to_end(&mut text);
-        let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-        let _ = sender.send(text);
-    };
-    // Without a thread nothing is sent, which the receiver learns.
-    let _ = thread::Builder::new().name("kafka-token-io".to_owned()).spawn(run);
-    receiver
-}
-
-fn wait(child: &mut Child, deadline: Instant) -> Option<ExitStatus> {
-    while Instant::now() < deadline {
-        if let Some(status) = child.try_wait().ok().flatten() {
-            return Some(status);
-        }
-        thread::sleep(LOOK_EVERY);
-    }
-    None
-}
-
-/// The last line that it said on its standard error: what is before it may be a trace with credentials.
-fn shown(said: &Receiver<Vec<u8>>) -> String {
-    let said = said.recv_timeout(LOOK_EVERY * 10).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let said = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-    let said = said.replace(|c: char| c.is_control(), " ");
-    let said = said.trim();
-    if said.is_empty() {
-        String::new()
-    } else {
-        format!("; it said: {said}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::program::LOOK_EVERY;
 
     fn sh(script: &str) -> Result<SecretString, String> {
         run_for(

@@ -1,10 +1,11 @@
 //! Frames in, records and confirmations out: the rules of the slot, without a server.
 
 mod confirmed;
+mod letters;
 mod properties;
 mod stops;
 
-use outbox_decoder::{Columns, OutboxTable};
+use outbox_decoder::{Columns, Envelope, OutboxTable};
 
 use super::*;
 
@@ -16,6 +17,15 @@ struct Taken {
     records: Vec<(Ticket, String)>,
     room: Option<usize>,
     completed: Vec<Timestamp>,
+    letters: Vec<Set>,
+}
+
+/// A row that was set aside.
+struct Set {
+    ticket: Ticket,
+    id: String,
+    why: Why<()>,
+    parks: Option<TopicKey>,
 }
 
 impl Sink for Taken {
@@ -30,6 +40,17 @@ impl Sink for Taken {
             return Err(SendError::Refused(()));
         }
         self.records.push((ticket, id));
+        Ok(())
+    }
+
+    fn set_aside(&mut self, ticket: Ticket, aside: Aside<'_, ()>) -> Result<(), SendError<()>> {
+        let Aside { row, why, parks } = aside;
+        let id = match row {
+            Row::Whole(envelope) => envelope.idempotency_key.as_bytes(),
+            Row::Remains(remains) => remains.idempotency_key.as_bytes(),
+        };
+        let id = String::from_utf8_lossy(id).into_owned();
+        self.letters.push(Set { ticket, id, why, parks });
         Ok(())
     }
 
@@ -120,6 +141,10 @@ fn pipeline_with(limits: Limits) -> Pipeline {
         aggregate_id: None,
         ..Columns::standard()
     };
+    pipeline_of(columns, limits, DefectPolicy::Halt)
+}
+
+fn pipeline_of(columns: Columns, limits: Limits, policy: DefectPolicy) -> Pipeline {
     let table = OutboxTable {
         schema: "public".to_owned(),
         table: "outbox".to_owned(),
@@ -127,7 +152,12 @@ fn pipeline_with(limits: Limits) -> Pipeline {
         topic: "outbox.event.{aggregate_type}".parse().unwrap(),
         metadata_headers: Vec::new(),
     };
-    Pipeline::new(OutboxDecoder::new(vec![table], 1), limits, 1 << 20)
+    let limits_of_letters = LetterLimits {
+        parked_keys_max: 2,
+        letters_max: 5,
+    };
+    let parking = Parking::new(vec![policy], limits_of_letters);
+    Pipeline::new(OutboxDecoder::new(vec![table], 1), limits, parking, 1 << 20)
 }
 
 fn pipeline() -> Pipeline {

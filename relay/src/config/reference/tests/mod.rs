@@ -131,6 +131,7 @@ fn every_variable_that_the_reference_names_sets_its_key() {
     for (key, variable) in variables() {
         let value = match key.kind {
             Kind::Whole { min, max, .. } => (min + 1).min(max).to_string(),
+            Kind::Switch => "true".to_owned(),
             Kind::Choice(words) => words[words.len() - 1].to_owned(),
             Kind::File | Kind::SecretFile => path.clone(),
             Kind::Property => "1".to_owned(),
@@ -208,6 +209,7 @@ fn the_schema_refuses_what_the_relay_refuses() {
         "kafka.properties.list = []",
         "pipelines.drain_timeout_ms = 1",
         "log.format = 'xml'",
+        "retention.enabled = 'yes'",
         "admin = 'here'",
     ] {
         assert_ne!(complaints(wrong), Vec::<String>::new(), "{wrong}");

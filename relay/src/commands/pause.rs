@@ -1,0 +1,126 @@
+//! `outbox-relay pause` and `resume`: what is written down in the database, and so survives a restart of the relay.
+
+use clap::Args;
+
+use super::operation::{Operation, Who, Work, show_head};
+use super::reason::Reason;
+use super::table::Table;
+use super::wal_budget::WalBudget;
+use super::{Failure, Refusal, output};
+use crate::config::Settings;
+
+#[derive(Debug, Args)]
+pub(super) struct PauseArguments {
+    #[command(flatten)]
+    of: Paused,
+    /// List what is paused, and change nothing
+    #[arg(long, conflicts_with_all = ["outbox", "reason"])]
+    list: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArguments {
+    #[command(flatten)]
+    of: Paused,
+    #[command(flatten)]
+    who: Who,
+}
+
+#[derive(Debug, Args)]
+struct Paused {
+    /// Only this outbox of the configuration; without it, the whole relay
+    #[arg(long, value_name = "NAME")]
+    outbox: Option<String>,
+    #[command(flatten)]
+    reason: Reason,
+}
+
+impl Paused {
+    /// As the database has it: empty for the whole relay.
+    fn outbox(&self, settings: &Settings) -> Result<&str, Failure> {
+        let Some(outbox) = self.outbox.as_deref() else {
+            return Ok("");
+        };
+        if settings.outbox.contains_key(outbox) {
+            return Ok(outbox);
+        }
+        let names: Vec<&str> = settings.outbox.keys().map(String::as_str).collect();
+        Err(Failure::new(
+            Refusal::OutboxUnknown,
+            format!("no outbox {outbox} is configured"),
+            format!("--outbox is one of {}", names.join(", ")),
+        ))
+    }
+}
+
+pub(super) async fn pause(settings: &Settings, arguments: &PauseArguments) -> Result<(), Failure> {
+    let PauseArguments { of, list, who } = arguments;
+    if *list {
+        return list_pauses(&Operation::begin(settings, &who.login, Work::Reader).await?).await;
+    }
+    let (outbox, why) = (of.outbox(settings)?, of.reason.required()?);
+    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    let statement = "SELECT audit_seq, audit_head FROM outbox_relay.pause($1, $2, $3, $4::text::jsonb)";
+    let actor = who.actor.as_json(None);
+    let row = operation
+        .row(statement, &[operation.slot(), &outbox, &why, &actor])
+        .await?;
+    let (seq, head): (i64, String) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
+    show_head(seq, &head);
+    output::write(&what_happens(&operation, outbox).await?)
+}
+
+async fn what_happens(operation: &Operation<'_>, outbox: &str) -> Result<String, Failure> {
+    let slot = operation.slot();
+    if !outbox.is_empty() {
+        return Ok(format!(
+            "outbox {outbox} is paused: its events are set aside, parked and in order, from now on and over restarts, and the \
+             others flow on\nafter `outbox-relay resume --outbox {outbox}` they are published\n"
+        ));
+    }
+    let budget = WalBudget::measure(operation).await?;
+    Ok(format!(
+        "the relay on slot {slot} is paused, over restarts too: it publishes nothing until `outbox-relay resume`; commits go \
+         on, and the slot keeps their WAL\n{budget}\n"
+    ))
+}
+
+pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> Result<(), Failure> {
+    let ResumeArguments { of, who } = arguments;
+    let (outbox, why) = (of.outbox(settings)?, of.reason.required()?);
+    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    let statement = "SELECT audit_seq, audit_head, released FROM outbox_relay.resume($1, $2, $3, $4::text::jsonb)";
+    let actor = who.actor.as_json(None);
+    let row = operation
+        .row(statement, &[operation.slot(), &outbox, &why, &actor])
+        .await?;
+    let (seq, head, released): (i64, String, i64) =
+        operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))?;
+    show_head(seq, &head);
+    output::write(&match outbox {
+        "" => format!("the relay on slot {} publishes again\n", operation.slot()),
+        outbox => format!("outbox {outbox} flows again; {released} parked letters of it are published first\n"),
+    })
+}
+
+async fn list_pauses(operation: &Operation<'_>) -> Result<(), Failure> {
+    let statement = r#"SELECT outbox, to_char(paused_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), why
+        FROM outbox_relay.pauses WHERE slot_name = $1 ORDER BY outbox"#;
+    let rows = operation.rows(statement, &[operation.slot()]).await?;
+    if rows.is_empty() {
+        return output::write("nothing is paused\n");
+    }
+    let mut table = Table::new(["PAUSED", "SINCE", "WHY…"]);
+    for row in &rows {
+        let (outbox, since, why): (&str, String, String) =
+            operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))?;
+        let what = match outbox {
+            "" => "the relay".to_owned(),
+            outbox => format!("outbox {outbox}"),
+        };
+        table.row([what, since, why]);
+    }
+    output::write(&table.for_output())
+}

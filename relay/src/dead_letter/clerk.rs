@@ -1,0 +1,194 @@
+//! Asks the table of dead letters what the desk wants, on a connection of its own: nothing that takes long on another one
+//! may hold up a letter. What fails is asked again for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::desk::{Answer, Ask};
+use super::table::{Table, settle, write};
+use crate::backoff::Backoff;
+use crate::config::{Host, Settings};
+use crate::fault::Fault;
+use crate::postgres::{Control, PostgresError, fault};
+use crate::telemetry::{Condition, Health, Part};
+
+/// An answer that takes longer does not come.
+const ANSWER_TIMEOUT_MS: u64 = 30_000;
+const BACKOFF_MS: u64 = 100;
+const BACKOFF_MAX_MS: u64 = 5_000;
+
+/// Where the stream comes from: letters go there and nowhere else.
+pub(crate) type Place = (Host, Option<std::net::SocketAddr>);
+
+/// The task that asks, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Clerk {
+    asks: mpsc::Sender<Ask>,
+    answers: mpsc::Receiver<Answer>,
+    place: watch::Sender<Place>,
+    is_failing: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Clerk {
+    /// Begins for one history of one server. Nothing is connected to before something is asked.
+    pub(crate) fn start(settings: Arc<Settings>, system_identifier: u64, place: Place, health: Health) -> Self {
+        let (asks, asked) = mpsc::channel(1);
+        let (answer, answers) = mpsc::channel(1);
+        let (place, places) = watch::channel(place);
+        let is_failing = Arc::<AtomicBool>::default();
+        let work = Work {
+            settings,
+            system_identifier,
+            places,
+            is_failing: Arc::clone(&is_failing),
+            health,
+            control: None,
+            backoff: Backoff::jittered(BACKOFF_MS, BACKOFF_MAX_MS),
+        };
+        let task = tokio::spawn(work.run(asked, answer));
+        Self {
+            asks,
+            answers,
+            place,
+            is_failing,
+            task,
+        }
+    }
+
+    /// The stream comes from there now.
+    pub(crate) fn follow(&self, place: Place) {
+        // The task ends only with this.
+        let _ = self.place.send(place);
+    }
+
+    /// Asks something.
+    ///
+    /// # Panics
+    /// Something is being asked.
+    pub(crate) fn ask(&self, ask: Ask) {
+        self.asks.try_send(ask).expect("one thing is asked at a time");
+    }
+
+    /// The answer, if it has come.
+    pub(crate) fn answer(&mut self) -> Option<Answer> {
+        self.answers.try_recv().ok()
+    }
+
+    /// Waits for the answer, for ever if nothing is asked.
+    pub(crate) async fn answered(&mut self) -> Answer {
+        match self.answers.recv().await {
+            Some(answer) => answer,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What was asked last fails, and is asked again.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+}
+
+struct Work {
+    settings: Arc<Settings>,
+    system_identifier: u64,
+    places: watch::Receiver<Place>,
+    is_failing: Arc<AtomicBool>,
+    health: Health,
+    control: Option<Control>,
+    backoff: Backoff,
+}
+
+impl Work {
+    async fn run(mut self, mut asked: mpsc::Receiver<Ask>, answers: mpsc::Sender<Answer>) {
+        while let Some(ask) = asked.recv().await {
+            let answer = self.insist(&ask).await;
+            if answers.send(answer).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Asks until there is an answer.
+    async fn insist(&mut self, ask: &Ask) -> Answer {
+        loop {
+            match self.try_once(ask).await {
+                Ok(answer) => {
+                    self.backoff.reset();
+                    self.show(None);
+                    return answer;
+                }
+                Err(error) => {
+                    self.control = None;
+                    self.show(Some(fault(&error, &self.settings.postgres)));
+                    tokio::time::sleep(self.backoff.next_wait()).await;
+                }
+            }
+        }
+    }
+
+    fn show(&self, fault: Option<Fault>) {
+        self.is_failing.store(fault.is_some(), Ordering::Relaxed);
+        let condition = fault.map_or(Condition::Up, |fault| {
+            let message = format!("the table of dead letters cannot be reached: {}", fault.message);
+            Condition::Down(Fault { message, ..fault })
+        });
+        self.health.set(Part::DeadLetters, condition);
+    }
+
+    async fn try_once(&mut self, ask: &Ask) -> Result<Answer, PostgresError> {
+        let answered = timeout(Duration::from_millis(ANSWER_TIMEOUT_MS), self.execute(ask)).await;
+        answered.unwrap_or(Err(PostgresError::TimedOut {
+            what: "an answer of the table of dead letters",
+            timeout_ms: ANSWER_TIMEOUT_MS,
+        }))
+    }
+
+    async fn execute(&mut self, ask: &Ask) -> Result<Answer, PostgresError> {
+        if self.places.has_changed().unwrap_or(false) {
+            self.control = None;
+        }
+        let control = match self.control.take() {
+            Some(control) if control.is_open() => control,
+            _ => self.connect().await?,
+        };
+        let table = Table {
+            client: control.client(),
+            settings: &self.settings,
+            system_identifier: self.system_identifier,
+        };
+        let answer = match ask {
+            Ask::Write(letters) => Answer::Written(write(&table, letters).await?),
+            Ask::Settle { redriven, returned } => {
+                let (resolved, freed) = settle(&table, redriven, returned).await?;
+                Answer::Settled { resolved, freed }
+            }
+            Ask::Fetch => Answer::Fetched(table.fetch().await?),
+        };
+        self.control = Some(control);
+        Ok(answer)
+    }
+
+    /// To the server that the stream comes from, and to no other: a letter on another one would be none.
+    async fn connect(&mut self) -> Result<Control, PostgresError> {
+        let (host, address) = self.places.borrow_and_update().clone();
+        let control = Control::connect_exactly(&self.settings.postgres, &host, address, "dead letters").await?;
+        // Whatever the role or the database say: a letter is not to be lost with a server that stops.
+        control
+            .client()
+            .batch_execute("SET synchronous_commit = on; SET lock_timeout = '20s'")
+            .await?;
+        Ok(control)
+    }
+}

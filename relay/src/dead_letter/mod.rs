@@ -1,0 +1,24 @@
+//! Rows that are set aside: kept in a table of the source database until somebody has them published, or lets them go.
+//!
+//! ```text
+//!  pipeline ── set aside ─┐                        ┌─► table.rs: SQL, on a connection of its own
+//!  delivery ── given up ──┴─► desk.rs ─ask─► clerk.rs
+//!                               │  ▲ ───answer──── └─► committed, marked, freed
+//!  producer ◄── redrive ────────┘
+//! ```
+//!
+//! The desk is pure: it says what is to be asked of the table next, and what an answer means to the pipeline. A letter counts
+//! when its transaction is committed, and is passed by what is confirmed when the stream has reached that commit.
+
+mod clerk;
+mod desk;
+mod letter;
+mod standing;
+mod table;
+
+pub(crate) use clerk::{Clerk, Place};
+pub(crate) use desk::{Answer, Counts, Desk, Outgoing};
+#[cfg(test)]
+pub(crate) use desk::{Ask, Marked};
+pub(crate) use letter::{Failure, GivenUp, Letter};
+pub(crate) use standing::{read_controls, read_figures, read_standing};

@@ -1,0 +1,109 @@
+//! The dead letters' part in the line: what is set aside goes to the table, and what is marked there goes out.
+
+use std::sync::Arc;
+
+use super::Line;
+use crate::clock;
+use crate::dead_letter::{Answer, Clerk, Desk, Place, read_controls, read_standing};
+use crate::fault::Fault;
+use crate::pipeline::Controls;
+use crate::postgres::{PostgresError, Session, fault};
+
+impl Line {
+    /// The stream comes from there: letters go there too.
+    pub(super) fn follow(&mut self, place: Place) {
+        let Some((identity, _)) = &self.pipeline else { return };
+        if let Some(clerk) = &self.clerk {
+            return clerk.follow(place);
+        }
+        let (settings, health) = (Arc::clone(&self.settings), self.health.clone());
+        self.clerk = Some(Clerk::start(settings, identity.system_identifier, place, health));
+    }
+
+    /// Takes what was given up and what was published again, asks the table what is to be asked, and hands on what is
+    /// marked. Whether anything has moved.
+    pub(super) fn tend_letters(&mut self) -> bool {
+        let answer = self.clerk.as_mut().and_then(Clerk::answer);
+        let has_moved = answer.is_some();
+        if let Some(answer) = answer {
+            self.answered(answer);
+        }
+        let (Some((_, pipeline)), Some(clerk)) = (&mut self.pipeline, &mut self.clerk) else {
+            return has_moved;
+        };
+        for given_up in self.delivery.take_given_up() {
+            if let Some(failure) = &given_up.failure {
+                self.metrics.show_set_aside(failure.error_type);
+            }
+            self.desk.give_up(given_up, clock::now());
+        }
+        for ticket in pipeline.take_published_letters() {
+            self.desk.acknowledge(ticket);
+        }
+        if !self.is_draining {
+            let delivery = &mut self.delivery;
+            let send = |ticket, topic: &_, message: &_| delivery.send_ready(ticket, topic, message);
+            self.desk.redrive(pipeline, clock::now(), send);
+        }
+        let ask = self.desk.next_ask();
+        let is_asked = ask.is_some();
+        if let Some(ask) = ask {
+            clerk.ask(ask);
+        }
+        has_moved || is_asked
+    }
+
+    /// The table has answered.
+    pub(super) fn answered(&mut self, answer: Answer) {
+        let Some((_, pipeline)) = &mut self.pipeline else {
+            return;
+        };
+        for committed_at in self.desk.answer(answer, pipeline) {
+            self.metrics.show_acknowledged_commit(committed_at, clock::now());
+        }
+    }
+
+    /// What is set aside, and what was published again, belongs to a history that is over.
+    pub(super) fn forget_letters(&mut self) {
+        self.clerk = None;
+        self.desk = Desk::default();
+        drop(self.delivery.take_given_up());
+    }
+
+    /// Reads what a stream has to know that begins now.
+    pub(super) async fn read_letters(&mut self, session: &Session) -> Option<Result<(), Fault>> {
+        let (client, settings) = (Arc::clone(session.control.client()), Arc::clone(&self.settings));
+        let system_identifier = session.identity.system_identifier;
+        let read = async move {
+            let standing = read_standing(&client, &settings.postgres.slot, system_identifier).await?;
+            Ok((standing, read_controls(&client, &settings).await?))
+        };
+        let read: Result<_, PostgresError> = self.meanwhile(read).await?;
+        Some(match read {
+            Ok((standing, controls)) => {
+                if let Some((_, pipeline)) = &mut self.pipeline {
+                    pipeline.parking_mut().read(standing);
+                }
+                self.obey(controls);
+                Ok(())
+            }
+            Err(error) => Err(fault(&error, &self.settings.postgres)),
+        })
+    }
+
+    /// What somebody has asked for.
+    pub(super) fn obey(&mut self, controls: Controls) {
+        if controls.is_redrive_asked && controls.paused.is_none() {
+            self.desk.look_for_marked();
+        }
+        if let Some((_, pipeline)) = &mut self.pipeline {
+            pipeline.parking_mut().obey(controls);
+        }
+    }
+
+    /// Why nothing is taken from the slot, if somebody said so.
+    pub(super) fn paused(&self) -> Option<&str> {
+        let (_, pipeline) = self.pipeline.as_ref()?;
+        pipeline.parking().controls().paused.as_deref()
+    }
+}

@@ -1,0 +1,90 @@
+//! `pause`, `resume` and `skip`.
+
+use outbox_relay_tests::failure::{Outcome, ensure};
+use outbox_relay_tests::setup::Setup;
+
+use super::letters::{LETTER, Letter, put};
+use super::{admit, as_role, migrated, noted, operate, states_are};
+
+#[test]
+fn a_pause_of_the_relay_says_how_long_the_wal_lasts_and_stands_until_it_is_resumed() -> Outcome {
+    let setup = Setup::new("budget").private_postgres(&[("max_slot_wal_keep_size", "64MB")]);
+    let scenario = setup.without_topic().start()?;
+    admit(&scenario)?;
+    let database = scenario.database()?;
+    let kept = "SELECT safe_wal_size > 0 FROM pg_replication_slots";
+    ensure(database.rows(kept, &[])?.len() == 1, || "no slot".to_owned())?;
+    let ended = operate(&scenario, &["pause", "--reason", "consumers are being moved"])?;
+    let name = scenario.name();
+    ended.must(
+        0,
+        &[
+            "is paused, over restarts too",
+            "WAL budget: ",
+            "MiB more before slot",
+            name,
+            "audit: ",
+        ],
+    )?;
+    let expected = format!("pause | the relay on slot {name} | consumers are being moved | paused");
+    let newest = noted(&scenario)?;
+    ensure(newest == expected, || newest.clone())?;
+    let listed = as_role(&scenario, "auditor", &["pause", "--list"])?;
+    listed.must(0, &["PAUSED", "the relay", "consumers are being moved"])?;
+    operate(&scenario, &["resume", "--reason", "they are moved"])?.must(0, &["publishes again"])?;
+    operate(&scenario, &["pause", "--list"])?.must(0, &["nothing is paused"])
+}
+
+#[test]
+fn a_pause_without_a_limit_of_the_wal_or_without_a_slot_says_that() -> Outcome {
+    let mut scenario = migrated("unlimited")?;
+    operate(&scenario, &["pause", "--reason", "w"])?.must(0, &["WAL budget: slot", "does not exist"])?;
+    operate(&scenario, &["resume", "--reason", "w"])?.must(0, &[])?;
+    scenario.create_slot()?;
+    let ended = operate(&scenario, &["pause", "--reason", "w"])?;
+    ended.must(0, &["no limit is set: max_slot_wal_keep_size = -1"])
+}
+
+#[test]
+fn an_outbox_that_is_resumed_releases_what_was_parked_for_it_alone() -> Outcome {
+    let scenario = migrated("one_outbox")?;
+    operate(&scenario, &["pause", "--outbox", "default", "--reason", "w"])?
+        .must(0, &["outbox default is paused", "set aside, parked and in order"])?;
+    operate(&scenario, &["pause", "--list"])?.must(0, &["outbox default"])?;
+    let letter = |event, state, key| Letter {
+        event,
+        state,
+        key,
+        ..LETTER
+    };
+    put(
+        &scenario,
+        &[
+            letter("e1", "parked", Some(&b"k"[..])),
+            letter("e2", "parked", None),
+            Letter {
+                outbox: "sales",
+                ..letter("e3", "parked", Some(b"s"))
+            },
+        ],
+    )?;
+    let ended = operate(&scenario, &["resume", "--outbox", "default", "--reason", "w"])?;
+    ended.must(0, &["outbox default flows again; 2 parked letters"])?;
+    states_are(&scenario, "e1 redriving, e2 redriving, e3 parked")
+}
+
+#[test]
+fn a_skip_is_listed_until_the_relay_comes_to_it_and_noted() -> Outcome {
+    let scenario = migrated("skipped")?;
+    operate(&scenario, &["skip", "--list"])?.must(0, &["no event"])?;
+    let event = "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a10";
+    let ended = operate(&scenario, &["skip", event, "--reason", "it names nobody"])?;
+    ended.must(0, &[event, "becomes a dead letter when the relay", "audit: "])?;
+    operate(&scenario, &["skip", "--list"])?.must(0, &[event, "it names nobody"])?;
+    let expected = format!(
+        "skip | slot {}, event {event} | it names nobody | asked for",
+        scenario.name()
+    );
+    let newest = noted(&scenario)?;
+    ensure(newest == expected, || newest.clone())
+}
