@@ -96,18 +96,31 @@ pub(crate) enum Failure {
     /// The command line of a program under measurement.
     #[error("`{command}` cannot be run: {reason}")]
     CommandLine { command: String, reason: String },
+    /// What the relay is compared with.
+    #[error(
+        "Debezium Server {version} cannot be run: {missing}; Kafka itself needs only Java 17. Without it the relay can be compared \
+         with another relay: `compare --without-debezium --other COMMAND`"
+    )]
+    NoDebezium { version: &'static str, missing: String },
     /// The servers' encrypted doors.
     #[error("the servers cannot be reached over TLS: {0}")]
     Tls(String),
     /// Nothing to size with.
     #[error(
-        "what an event costs is neither given nor measured: there are no results of smoke in {}; run `smoke`, name its \
+        "what an event costs is neither given nor measured: there are no results of smoke in {} that count; run `smoke`, name its \
          results with --measured, or give --relay-cpu-us-per-event, --peak-tps and --relay-rss-mib",
         .0.display()
     )]
     NothingMeasured(PathBuf),
+    /// Nothing to hold goals against.
+    #[error("there are no results in {}: run `make bench`, or smoke, steady, micro or compare", .0.display())]
+    NoResults(PathBuf),
     /// Nothing to plot.
-    #[error("there are no results of smoke, compare or steady in {}: run one of them, or name results with --results", .0.display())]
+    #[error(
+        "there are no results of smoke, drain, compare or steady in {} that count: run one of them as `make bench-full` does, or name \
+         results with --results",
+        .0.display()
+    )]
     NothingToPlot(PathBuf),
     /// A plot.
     #[error("{name} cannot be drawn: {reason}; a bug of this program, please report it")]

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outbox_relay_tests::certificates::{Authority, Subject};
+use outbox_relay_tests::certificates::{self, Authority};
 use outbox_relay_tests::stack::{self, KafkaDoors, Options, SUPERUSER, Stack};
 use tempfile::TempDir;
 
@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::progress;
 use crate::relay::Relay;
+use crate::subject::Subject;
 use crate::topic::Topic;
 use crate::usage::Usage;
 
@@ -36,6 +37,12 @@ const QUIET: [(&str, &str); 4] = [
     ("max_slot_wal_keep_size", "-1"),
 ];
 
+/// One broker and three are to differ in their number alone: each has the heap and the optimising compiler that a single
+/// one has in the tests.
+const BROKER_JVM: [&str; 2] = ["-Xmx512m", "-XX:+UseG1GC"];
+/// For who wants no numbers.
+const QUICK_BROKER_JVM: [&str; 3] = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
 /// Servers, database, topic and relay. The order of the fields is the order in which they end.
 pub(crate) struct Installation {
     pub(crate) relay: Relay,
@@ -49,25 +56,21 @@ pub(crate) struct Installation {
 }
 
 impl Installation {
-    /// Starts servers of its own and sets the relay up; `program` and `overrides` are the relay's.
-    pub(crate) fn start(
-        program: PathBuf,
-        overrides: &[String],
-        interrupt: &Interrupt,
-    ) -> Result<Installation, Failure> {
-        Installation::with_brokers(1, program, overrides, interrupt)
+    /// Starts servers of its own and sets the relay up; `program` is the subject's.
+    pub(crate) fn start(program: PathBuf, subject: &Subject, interrupt: &Interrupt) -> Result<Installation, Failure> {
+        Installation::with_brokers(1, program, subject, interrupt)
     }
 
     /// The same with one broker or three. With three, topics have three replicas, of which two must be in sync.
     pub(crate) fn with_brokers(
         brokers: usize,
         program: PathBuf,
-        overrides: &[String],
+        subject: &Subject,
         interrupt: &Interrupt,
     ) -> Result<Installation, Failure> {
         progress::step("starting PostgreSQL and Kafka");
         stack::clear_leftovers()?;
-        let mut stack = Stack::start_numbered(STACK_NAME, &options(brokers)?)?;
+        let mut stack = Stack::start_numbered(STACK_NAME, &options(brokers, subject.quick_start)?)?;
         interrupt.check()?;
         let folder = tempfile::tempdir().map_err(Failure::file("make", &std::env::temp_dir()))?;
         let tls_settings = match brokers {
@@ -77,7 +80,7 @@ impl Installation {
         let database = Database::create(stack.postgres.facts(), DATABASE, interrupt)?;
         let admin_port = stack::free_port()?;
         let config = write_config(folder.path(), &stack, admin_port)?;
-        let relay = Relay::new(program, config, admin_port, folder.path(), overrides);
+        let relay = Relay::new(program, config, admin_port, folder.path(), &subject.overrides);
         let superuser_password = write(folder.path(), "superuser-password", &stack.postgres.facts().password)?;
         let password_file = superuser_password.display().to_string();
         relay.command(
@@ -134,10 +137,13 @@ impl Installation {
         Ok(tls_doors(&self.stack)?.authority.join("ca.crt"))
     }
 
+    pub(crate) fn broker_pids(&self) -> impl Iterator<Item = u32> {
+        (0..self.brokers).map(|node| self.stack.kafka.pid(node))
+    }
+
     /// What all brokers together have used so far.
     pub(crate) fn brokers_usage(&self) -> Usage {
-        let nodes = (0..self.brokers).map(|node| self.stack.kafka.pid(node));
-        nodes.filter_map(Usage::of).sum()
+        self.broker_pids().filter_map(Usage::of).sum()
     }
 
     /// For logs and other files that go away at the end.
@@ -160,7 +166,7 @@ fn tls_doors(stack: &Stack) -> Result<KafkaDoors, Failure> {
 fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
     let doors = tls_doors(stack)?;
     let authority = Authority::load(&doors.authority)?;
-    let certificate = authority.sign(&Subject::of("postgres", &["127.0.0.1"]))?;
+    let certificate = authority.sign(&certificates::Subject::of("postgres", &["127.0.0.1"]))?;
     stack.postgres.show_certificate(&certificate, &authority)?;
     let ca = doors.authority.join("ca.crt").display().to_string();
     Ok(vec![
@@ -172,8 +178,10 @@ fn open_tls_doors(stack: &mut Stack) -> Result<Vec<String>, Failure> {
     ])
 }
 
-fn options(brokers: usize) -> Result<Options, Failure> {
+fn options(brokers: usize, quick_start: bool) -> Result<Options, Failure> {
     let mut options = Options::with_brokers(brokers)?;
+    let jvm: &[&str] = if quick_start { &QUICK_BROKER_JVM } else { &BROKER_JVM };
+    options.kafka = options.kafka.jvm(jvm);
     for (parameter, value) in QUIET {
         options.postgres = options.postgres.set(parameter, value);
     }

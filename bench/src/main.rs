@@ -27,11 +27,16 @@ mod progress;
 mod recvlogical;
 mod relay;
 mod results;
+mod run_queue;
+mod server_cpu;
 mod smoke;
+mod stat;
 mod steady;
 mod subject;
 mod topic;
+mod turns;
 mod usage;
+mod warm_up;
 
 use std::process::ExitCode;
 
@@ -98,5 +103,50 @@ fn main() -> ExitCode {
             eprintln!("outbox-relay-bench: {failure}");
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    const MAKEFILE: &str = include_str!("../../Makefile");
+
+    /// The results of a sub-command that measures, as far as its parameters decide whether they count.
+    fn results(command: &Command) -> Option<(&'static str, Value)> {
+        let (name, parameters) = match command {
+            Command::Smoke(options) => ("smoke", serde_json::to_value(options)),
+            Command::Drain(options) => ("drain", serde_json::to_value(options)),
+            Command::Compare(options) => ("compare", serde_json::to_value(options)),
+            Command::Micro(options) => ("micro", serde_json::to_value(options)),
+            Command::Steady(options) => ("steady", serde_json::to_value(options)),
+            _ => return None,
+        };
+        let parameters = parameters.expect("JSON");
+        let is_search = parameters.get("search") == Some(&json!(true));
+        let name = if is_search { "steady-search" } else { name };
+        Some((name, json!({"profile": "release", "parameters": parameters})))
+    }
+
+    #[test]
+    fn everything_that_make_bench_and_make_bench_full_measure_counts() {
+        let lines = MAKEFILE.lines().filter_map(|line| line.strip_prefix("\t$(BENCH) "));
+        let mut counted = Vec::new();
+        for line in lines.filter(|line| !line.contains("$(ARGS)")) {
+            let command = line.split(" ||").next().unwrap_or(line);
+            let words = ["bench"].into_iter().chain(command.split_whitespace());
+            let command = CommandLine::try_parse_from(words).expect("valid options").command;
+            if let Some((name, results)) = results(&command) {
+                assert_eq!(results::objection_to(name, &results), None, "{line}");
+                counted.push(name);
+            }
+        }
+        counted.sort_unstable();
+        counted.dedup();
+        assert_eq!(
+            counted,
+            ["compare", "drain", "micro", "smoke", "steady", "steady-search"]
+        );
     }
 }

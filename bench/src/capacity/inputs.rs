@@ -1,16 +1,11 @@
 //! The numbers that go in, and where each comes from.
 
-use std::path::Path;
-
 use serde::Serialize;
-use time::OffsetDateTime;
 
+use super::measured::Measured;
 use super::options::{CostOptions, LoadOptions};
-use super::sizing::{Costs, Load};
+use super::sizing::{Costs, Load, average_tps};
 use super::storage;
-use crate::failure::Failure;
-use crate::results;
-use crate::smoke::Kept;
 
 /// About as large are the rows that smoke measures with.
 pub(super) const MEASURED_ROW_BYTES: f64 = 600.0;
@@ -22,9 +17,24 @@ pub(super) enum Origin {
     Given,
     /// With the reason for it.
     Default(&'static str),
-    Measured(String),
+    Measured {
+        by: By,
+        told: String,
+    },
     /// By a formula.
     Estimated(&'static str),
+}
+
+/// The sub-command that measured it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum By {
+    /// From a backlog, in full batches.
+    Smoke,
+    /// Under a live load.
+    Steady,
+    /// The highest rate that kept a latency.
+    Search,
 }
 
 /// One number.
@@ -43,6 +53,21 @@ impl Input {
             },
             Input::given,
         )
+    }
+
+    pub(super) fn measured(value: f64, by: By, told: String) -> Input {
+        Input {
+            value,
+            origin: Origin::Measured { by, told },
+        }
+    }
+
+    /// Who measured it, if anybody did.
+    pub(super) fn by(&self) -> Option<By> {
+        match &self.origin {
+            Origin::Measured { by, .. } => Some(*by),
+            _ => None,
+        }
     }
 
     const fn given(value: f64) -> Input {
@@ -73,22 +98,15 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// `kept` are the results that stand in for costs that are not given.
-    ///
-    /// # Errors
-    /// A cost was neither given nor measured.
-    pub(super) fn gather(load: &LoadOptions, costs: &CostOptions, kept: Option<&Kept>) -> Result<Inputs, Failure> {
-        let cost = |given: Option<f64>, measured: fn(&Kept) -> Option<f64>| {
-            let given = given.map(Input::given);
-            given.or_else(|| {
-                let kept = kept?;
-                Some(Input {
-                    value: measured(kept)?,
-                    origin: Origin::Measured(told(kept)),
-                })
-            })
-        };
-        let missing = || Failure::NothingMeasured(results::folder().to_owned());
+    /// What was measured stands in for costs that are not given; `None` when a cost was neither given nor measured.
+    pub(super) fn gather(load: &LoadOptions, costs: &CostOptions, measured: &Measured) -> Option<Inputs> {
+        let or_measured = |given: Option<f64>, measured: Option<Input>| given.map(Input::given).or(measured);
+        let peak_factor = Input::load(
+            load.peak_factor,
+            4.0,
+            "a busy hour against the mean of a day; take your own",
+        );
+        let peak_tps = average_tps(load.events_per_day) * peak_factor.value;
         let row_bytes = Input::load(load.row_bytes, MEASURED_ROW_BYTES, "what smoke measures with");
         let retention_hours = Input::load(load.retention_hours, 168.0, "Kafka's own log.retention.hours");
         let outbox_retention_hours = Input::load(
@@ -96,18 +114,14 @@ impl Inputs {
             retention_hours.value,
             "as the topics: whatever Kafka has can be published again",
         );
-        let mut wal_bytes = cost(costs.wal_bytes_per_event, Kept::wal_bytes_per_event);
+        let mut wal_bytes = or_measured(costs.wal_bytes_per_event, measured.wal_bytes_per_event());
         if let (Some(wal_bytes), None) = (&mut wal_bytes, costs.wal_bytes_per_event) {
             // What is not the row itself stays the same.
             wal_bytes.value += row_bytes.value - MEASURED_ROW_BYTES;
         }
-        Ok(Inputs {
+        Some(Inputs {
             events_per_day: Input::given(load.events_per_day),
-            peak_factor: Input::load(
-                load.peak_factor,
-                4.0,
-                "a busy hour against the mean of a day; take your own",
-            ),
+            peak_factor,
             partition_mb_per_s: Input::load(load.partition_mb_per_s, 10.0, "a careful rule of thumb"),
             consumer_ms_per_event: Input::load(load.consumer_ms_per_event, 5.0, "one write to a database"),
             replication_factor: Input::load(
@@ -118,15 +132,18 @@ impl Inputs {
             compression_ratio: Input::load(
                 load.compression_ratio,
                 1.0,
-                "no compression: smoke's payloads are no measure",
+                "no compression: measure that of your own payloads",
             ),
-            relay_cpu_us_per_event: cost(costs.relay_cpu_us_per_event, |kept| Some(kept.relay_cpu_us_per_event()))
-                .ok_or_else(missing)?,
-            walsender_cpu_us_per_event: cost(costs.walsender_cpu_us_per_event, |kept| {
-                Some(kept.walsender_cpu_us_per_event())
-            }),
-            peak_tps: cost(costs.peak_tps, |kept| Some(kept.drain_events_per_s())).ok_or_else(missing)?,
-            relay_rss_mib: cost(costs.relay_rss_mib, |kept| Some(kept.rss_mib())).ok_or_else(missing)?,
+            relay_cpu_us_per_event: or_measured(
+                costs.relay_cpu_us_per_event,
+                measured.relay_cpu_us_per_event(peak_tps),
+            )?,
+            walsender_cpu_us_per_event: or_measured(
+                costs.walsender_cpu_us_per_event,
+                measured.walsender_cpu_us_per_event(peak_tps),
+            ),
+            peak_tps: or_measured(costs.peak_tps, measured.peak_tps())?,
+            relay_rss_mib: or_measured(costs.relay_rss_mib, measured.relay_rss_mib())?,
             wal_bytes_per_event: wal_bytes.unwrap_or_else(|| Input {
                 value: storage::wal_bytes_estimate(row_bytes.value),
                 origin: Origin::Estimated("the row, 54 bytes around it, 72 of its index entry, 54 of a commit"),
@@ -140,10 +157,7 @@ impl Inputs {
     /// As if all costs had been measured.
     #[cfg(test)]
     pub(super) fn measured(load: &Load, costs: &Costs) -> Inputs {
-        let measured = |value| Input {
-            value,
-            origin: Origin::Measured("a test".to_owned()),
-        };
+        let measured = |value| Input::measured(value, By::Smoke, "a test".to_owned());
         Inputs {
             events_per_day: Input::given(load.events_per_day),
             peak_factor: Input::given(load.peak_factor),
@@ -187,27 +201,12 @@ impl Inputs {
     }
 }
 
-/// The results to take costs from: those named, or the newest.
-pub(super) fn kept(named: Option<&Path>) -> Result<Option<Kept>, Failure> {
-    let newest = || results::newest("smoke", results::folder());
-    let file = named.map(Path::to_owned).or_else(newest);
-    file.map(|file| Kept::read(&file)).transpose()
-}
-
-fn told(kept: &Kept) -> String {
-    let stamp = i64::try_from(kept.finished_unix_s()).ok();
-    let date = stamp.and_then(|stamp| OffsetDateTime::from_unix_timestamp(stamp).ok());
-    let date = date.map_or_else(String::new, |at| format!(", on {}", at.date()));
-    let mut told = vec![format!("smoke{date}"), format!("{} rows", kept.rows()), kept.machine()];
-    told.extend_from_slice(kept.overrides());
-    told.join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::smoke::Kept;
 
     #[derive(Debug, Parser)]
     struct CommandLine {
@@ -217,17 +216,25 @@ mod tests {
         costs: CostOptions,
     }
 
-    fn gather(arguments: &str, kept: Option<&Kept>) -> Result<Inputs, Failure> {
+    fn gather(arguments: &str, measured: &Measured) -> Option<Inputs> {
         let line = format!("capacity --events-per-day 1e7 {arguments}");
         let line = CommandLine::try_parse_from(line.split_whitespace()).expect("valid options");
-        Inputs::gather(&line.load, &line.costs, kept)
+        Inputs::gather(&line.load, &line.costs, measured)
+    }
+
+    fn smoke() -> Measured {
+        Measured {
+            smoke: Some(Kept::example()),
+            ..Measured::default()
+        }
     }
 
     #[test]
     fn costs_that_are_neither_given_nor_measured_are_asked_for() {
         let given = "--relay-cpu-us-per-event 5 --peak-tps 1000";
-        assert!(matches!(gather(given, None), Err(Failure::NothingMeasured(_))));
-        let inputs = gather(&format!("{given} --relay-rss-mib 60"), None).expect("all that must be known");
+        assert!(gather(given, &Measured::default()).is_none());
+        let inputs =
+            gather(&format!("{given} --relay-rss-mib 60"), &Measured::default()).expect("all that must be known");
         assert_eq!(inputs.peak_tps, Input::given(1000.0));
         assert_eq!(inputs.walsender_cpu_us_per_event, None);
         assert!(matches!(inputs.wal_bytes_per_event.origin, Origin::Estimated(_)));
@@ -235,16 +242,17 @@ mod tests {
 
     #[test]
     fn what_is_given_goes_before_what_was_measured() {
-        let inputs = gather("--peak-tps 1000", Some(&Kept::example())).expect("results");
+        let inputs = gather("--peak-tps 1000", &smoke()).expect("results");
         assert_eq!(inputs.peak_tps, Input::given(1000.0));
         assert!((inputs.relay_cpu_us_per_event.value - 5.18).abs() < 1e-9);
-        let told = "smoke, on 2026-11-28, 500000 rows, a processor, 2 cores, kafka.properties.linger.ms=1";
-        assert_eq!(inputs.relay_cpu_us_per_event.origin, Origin::Measured(told.to_owned()));
+        let told = "smoke with 500000 rows, on 2026-11-28, a processor, 2 cores, kafka.properties.linger.ms=1";
+        let (by, told) = (By::Smoke, told.to_owned());
+        assert_eq!(inputs.relay_cpu_us_per_event.origin, Origin::Measured { by, told });
     }
 
     #[test]
     fn larger_rows_take_as_much_more_wal() {
-        let inputs = gather("--row-bytes 1000", Some(&Kept::example())).expect("results");
+        let inputs = gather("--row-bytes 1000", &smoke()).expect("results");
         assert!((inputs.wal_bytes_per_event.value - 1_094.0).abs() < 1e-9);
     }
 }

@@ -1,11 +1,14 @@
 //! `capacity`: what a stated load needs, from what was measured.
 
 mod inputs;
+mod live;
+mod measured;
 mod options;
 mod report;
 mod sizing;
 mod storage;
 mod task;
+mod told;
 mod warnings;
 
 use std::path::PathBuf;
@@ -14,7 +17,9 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::results::Folder;
 use inputs::Inputs;
+use measured::Measured;
 use options::{CostOptions, LoadOptions};
 use sizing::Sizing;
 
@@ -24,12 +29,15 @@ pub(crate) struct Options {
     load: LoadOptions,
     #[command(flatten)]
     costs: CostOptions,
-    /// Results of smoke to take costs from, instead of the newest
+    /// Results of smoke, steady or steady --search to take costs and the peak from, instead of the newest of each with the
+    /// goals' parameters; repeatable
     #[arg(long, value_name = "FILE")]
-    measured: Option<PathBuf>,
+    measured: Vec<PathBuf>,
     /// Prints JSON instead of tables
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// Everything, as JSON.
@@ -42,8 +50,9 @@ struct Plan<'a> {
 
 /// Sizes, and prints.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let kept = inputs::kept(options.measured.as_deref())?;
-    let inputs = Inputs::gather(&options.load, &options.costs, kept.as_ref())?;
+    let measured = Measured::read(&options.measured, options.folder.path())?;
+    let inputs = Inputs::gather(&options.load, &options.costs, &measured);
+    let inputs = inputs.ok_or_else(|| Failure::NothingMeasured(options.folder.path().to_owned()))?;
     let sizing = sizing::size(&inputs.load(), &inputs.costs());
     let warnings = warnings::warnings(&inputs, &sizing);
     if options.json {

@@ -34,7 +34,7 @@ pub(crate) struct LoadOptions {
     pub(super) compression_ratio: Option<f64>,
 }
 
-/// What events cost. What is not given was measured by `smoke`.
+/// What events cost. What is not given was measured by `smoke`, `steady` or `steady --search`.
 #[derive(Debug, Args)]
 pub(crate) struct CostOptions {
     /// CPU time of the relay for an event

@@ -24,7 +24,7 @@ fn write_inputs(text: &mut String, inputs: &Inputs) {
         let origin = match &input.origin {
             Origin::Given => "given".to_owned(),
             Origin::Default(reason) => format!("default: {reason}"),
-            Origin::Measured(told) => format!("measured: {told}"),
+            Origin::Measured { told, .. } => format!("measured: {told}"),
             Origin::Estimated(formula) => format!("estimate: {formula}"),
         };
         let _ = writeln!(text, "| {name} | {} | {origin} |", short(input.value));

@@ -82,7 +82,7 @@ pub(super) struct Sizing {
 
 /// Sizes everything.
 pub(super) fn size(load: &Load, costs: &Costs) -> Sizing {
-    let average_tps = load.events_per_day / DAY_S;
+    let average_tps = average_tps(load.events_per_day);
     let peak_tps = average_tps * load.peak_factor;
     let cores = |cpu_us_per_event: f64| Cores {
         average: average_tps * cpu_us_per_event / US_PER_S,
@@ -120,6 +120,10 @@ pub(super) fn size(load: &Load, costs: &Costs) -> Sizing {
         tasks: demand.neighbours(),
         container: demand.exact(),
     }
+}
+
+pub(super) fn average_tps(events_per_day: f64) -> f64 {
+    events_per_day / DAY_S
 }
 
 fn at_least_one(whole: f64) -> f64 {

@@ -1,14 +1,13 @@
 //! What does not fit, and what to do about it.
 
-use super::inputs::{Input, Inputs, MEASURED_ROW_BYTES, Origin};
+use super::inputs::{By, Inputs, MEASURED_ROW_BYTES};
+use super::measured::FULL_BATCHES_TPS;
 use super::report::bytes;
 use super::sizing::Sizing;
 use super::task::{USE_AT_PEAK_MAX, Verdict};
 
 /// Rows that are so much larger or smaller cost something else.
 const ROW_BYTES_FACTOR: f64 = 2.0;
-/// Below this rate a wake-up of the relay carries few rows.
-const FULL_BATCHES_TPS: f64 = 5_000.0;
 
 /// One line for each.
 pub(super) fn warnings(inputs: &Inputs, sizing: &Sizing) -> Vec<String> {
@@ -32,9 +31,15 @@ fn above_peak(inputs: &Inputs, sizing: &Sizing) -> Option<String> {
     } else {
         return None;
     };
+    let shared = match inputs.peak_tps.by() {
+        Some(By::Search) => {
+            "; in the measurement PostgreSQL, its writers, the broker and the relay shared one machine: measure on yours first"
+        }
+        _ => "",
+    };
     Some(format!(
         "the peak of {needed:.0} events/s {how} the {carried:.0} that one relay carries: divide the outbox into {slots:.0} \
-         tables, each with a publication, a slot and a relay of its own (each walsender still reads the whole WAL)"
+         tables, each with a publication, a slot and a relay of its own (each walsender still reads the whole WAL){shared}"
     ))
 }
 
@@ -78,7 +83,7 @@ fn row_bytes(inputs: &Inputs) -> Option<String> {
     let factor = inputs.row_bytes.value / MEASURED_ROW_BYTES;
     let is_alike = (1.0 / ROW_BYTES_FACTOR..=ROW_BYTES_FACTOR).contains(&factor);
     let costs = [&inputs.relay_cpu_us_per_event, &inputs.peak_tps];
-    (!is_alike && costs.into_iter().any(is_measured)).then(|| {
+    (!is_alike && costs.into_iter().any(|cost| cost.by().is_some())).then(|| {
         format!(
             "costs were measured with rows of about {MEASURED_ROW_BYTES:.0} bytes; those of rows with {:.0} differ: \
              measure them and give them",
@@ -88,22 +93,19 @@ fn row_bytes(inputs: &Inputs) -> Option<String> {
 }
 
 fn low_rate(inputs: &Inputs, sizing: &Sizing) -> Option<String> {
-    (sizing.peak_tps < FULL_BATCHES_TPS && is_measured(&inputs.relay_cpu_us_per_event)).then(|| {
+    let is_drained = inputs.relay_cpu_us_per_event.by() == Some(By::Smoke);
+    (sizing.peak_tps < FULL_BATCHES_TPS && is_drained).then(|| {
         format!(
             "the CPU time of an event was measured in full batches; at {:.0} events/s a wake-up carries few events, and \
-             each costs many times as much: measure it with `steady --rate`, and give 10,000 × its relay_cpu_percent / rate \
-             as --relay-cpu-us-per-event",
+             each costs many times as much: measure it with `steady --repetitions 5`, whose results count here then",
             sizing.peak_tps
         )
     })
 }
 
-const fn is_measured(input: &Input) -> bool {
-    matches!(input.origin, Origin::Measured(_))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::inputs::Input;
     use super::super::sizing::size;
     use super::super::sizing::tests::{MEASURED, TEN_MILLION};
     use super::super::sizing::{Costs, Load};
@@ -154,6 +156,28 @@ mod tests {
         assert!(has(&warnings, "even the smallest task"), "{warnings:?}");
         assert!(has(&warnings, "measured in full batches"), "{warnings:?}");
         assert!(has(&warnings, "UUIDv7"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_was_measured_live_is_not_called_too_low_and_its_peak_is_that_of_a_shared_machine() {
+        let load = Load {
+            events_per_day: 90e6,
+            ..TEN_MILLION
+        };
+        let costs = Costs {
+            peak_tps: 4_000.0,
+            ..MEASURED
+        };
+        let mut inputs = Inputs::measured(&load, &costs);
+        inputs.peak_tps = Input::measured(4_000.0, By::Search, "a test".to_owned());
+        inputs.relay_cpu_us_per_event = Input::measured(80.0, By::Steady, "a test".to_owned());
+        let warnings = warnings(&inputs, &size(&load, &inputs.costs()));
+        assert!(
+            has(&warnings, "is above the 4000") && has(&warnings, "shared one machine"),
+            "{warnings:?}"
+        );
+        assert!(!has(&warnings, "full batches"), "{warnings:?}");
+        assert!(!has(&of(&load, &costs), "shared one machine"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use outbox_relay_tests::stack::{Archive, java_of_at_least};
+use outbox_relay_tests::stack::{Archive, StackError, java_of_at_least};
 
 use crate::failure::Failure;
 use crate::progress;
@@ -32,7 +32,7 @@ impl Distribution {
     /// Downloads it when it is not there.
     pub(super) fn find() -> Result<Distribution, Failure> {
         // Before the download, which takes minutes.
-        let (java, java_major) = java_of_at_least(JAVA_MAJOR)?;
+        let (java, java_major) = java_of_at_least(JAVA_MAJOR).map_err(|missing| without_java(&missing))?;
         progress::step(&format!("looking for Debezium Server {}", ARCHIVE.version));
         let folder = ARCHIVE.unpacked()?;
         Ok(Distribution {
@@ -54,5 +54,34 @@ impl Distribution {
     /// For results.
     pub(super) fn version(&self) -> String {
         format!("Debezium Server {}, Java {}", ARCHIVE.version, self.java_major)
+    }
+}
+
+fn without_java(missing: &StackError) -> Failure {
+    Failure::NoDebezium {
+        version: ARCHIVE.version,
+        missing: missing.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_its_java_it_is_said_what_to_install_and_what_can_be_compared_all_the_same() {
+        let missing = StackError::Missing {
+            what: "Java 21".to_owned(),
+            remedy: "found: version 17; install a Java 21".to_owned(),
+        };
+        let said = without_java(&missing).to_string();
+        for part in [
+            "Debezium Server 3.6.1.Final cannot be run",
+            "Java 21 is missing",
+            "install a Java 21",
+            "--without-debezium --other",
+        ] {
+            assert!(said.contains(part), "{part} is not in: {said}");
+        }
     }
 }

@@ -5,12 +5,14 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::peer::Peer;
+use crate::carrier::Carrier;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::median::median;
-use crate::progress;
 use crate::steady::{Load, Steady, measure};
+use crate::topic::Topic;
+use crate::{progress, turns};
 
 /// One load for all, one after the other.
 #[derive(Debug, Serialize)]
@@ -41,23 +43,25 @@ pub(super) fn in_turn(
     repetitions: u32,
     interrupt: &Interrupt,
 ) -> Result<Vec<Turn>, Failure> {
-    let turn = |repetition: u32| {
-        let say = |name: &str| {
-            let rate = load.rate_events_per_s;
+    let relay: (&dyn Carrier, &Topic) = (&installation.relay, &installation.topic);
+    let peers = peers.iter().map(|peer| (peer.carrier.as_ref(), &peer.topic));
+    let all: Vec<(&dyn Carrier, &Topic)> = [relay].into_iter().chain(peers).collect();
+    let turn = |turn: u32| {
+        let steadies = turns::in_rotation(turn, &all, |(carrier, topic)| {
+            let (nth, rate) = (turn + 1, load.rate_events_per_s);
             progress::step(&format!(
-                "{repetition} of {repetitions}: {rate} events/s through {name}"
+                "{nth} of {repetitions}: {rate} events/s through {}",
+                carrier.name()
             ));
-        };
-        say("the relay");
-        let relay = measure(installation, &installation.topic, &installation.relay, load, interrupt)?;
-        let of_peers = peers.iter().map(|peer| {
-            say(peer.carrier.name());
-            measure(installation, &peer.topic, peer.carrier.as_ref(), load, interrupt)
+            measure(installation, topic, *carrier, load, interrupt)
         });
-        let peers = of_peers.collect::<Result<_, Failure>>()?;
-        Ok(Turn { relay, peers })
+        let mut steadies = steadies?.into_iter();
+        Ok(Turn {
+            relay: steadies.next().expect("the relay was measured"),
+            peers: steadies.collect(),
+        })
     };
-    (1..=repetitions).map(turn).collect()
+    (0..repetitions).map(turn).collect()
 }
 
 impl Numbers {

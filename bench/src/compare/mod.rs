@@ -16,6 +16,7 @@ mod report;
 mod same_records;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::{self, Keys, ROWS_PER_TRANSACTION};
 use crate::drain::{self, Backlog, Client};
@@ -23,10 +24,10 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::steady::Load;
 use crate::subject::Subject;
-use crate::{machine, plot, progress};
+use crate::{machine, plot, progress, turns};
 use distribution::Distribution;
 use peer::Peer;
 use published::Reader;
@@ -37,10 +38,8 @@ use same_records::Comparison;
 const AGGREGATES: u32 = 1_000;
 /// As the rows of the backlog.
 const LIVE_ROW_BYTES: u32 = 600;
-/// For what has just been started, and compiles itself.
-const LIVE_WARM_UP_S: u32 = 10;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of the backlog, 100 a transaction, about 600 bytes each on the wire
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -54,6 +53,9 @@ pub(crate) struct Options {
     /// How long it is measured each time; 0 leaves it out
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     live_seconds: u32,
+    /// It is on for so long before: for what has just been started, and compiles itself
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    live_warm_up_seconds: u32,
     /// How often each drains the backlog before anything counts: for the broker
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
     warm_ups: u32,
@@ -68,10 +70,25 @@ pub(crate) struct Options {
     #[arg(long, requires = "other")]
     without_debezium: bool,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
+    #[command(flatten)]
+    #[serde(skip)]
+    folder: Folder,
     /// Sets a property of Debezium Server, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     debezium_set: Vec<String>,
+}
+
+impl Options {
+    fn live_load(&self) -> Load {
+        Load::of_single_rows(
+            self.live_rate,
+            LIVE_ROW_BYTES,
+            self.live_warm_up_seconds,
+            self.live_seconds,
+        )
+    }
 }
 
 /// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
@@ -79,24 +96,24 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     let distribution = (!options.without_debezium).then(Distribution::find).transpose()?;
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
     let peers = peer::all(distribution, options, &installation, interrupt)?;
     let turns = drain_in_turn(&installation, &peers, options, interrupt)?;
     let differences = differences(&installation, &peers, interrupt)?;
-    let load = Load::of_single_rows(options.live_rate, LIVE_ROW_BYTES, LIVE_WARM_UP_S, options.live_seconds);
+    let load = options.live_load();
     let repetitions = if options.live_seconds == 0 {
         0
     } else {
         options.repetitions
     };
     let live = live::in_turn(&installation, &peers, load, repetitions, interrupt)?;
-    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
+    let circumstances = Circumstances::now(&options.subject, options, load_before);
     let report = Report::new(circumstances, &options.debezium_set, turns, live, &peers, differences);
     drop(peers);
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}", report.keep()?.display());
-    plot::from_results(results::folder());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
     println!();
     print!("{}", report.numbers());
     report.expect_same_records()
@@ -118,23 +135,23 @@ fn drain_in_turn(
         Keys::Repeated { aggregates },
     )?;
     let backlog = Backlog::up_to_now(SLOT, options.rows, database)?;
-    let turn = |which: &str, number: u32, of: u32| {
-        let drained_by = |client: Client<'_>| {
-            progress::step(&format!("{which}{number} of {of}: {client} drains"));
-            drain::drain(installation, &backlog, client, interrupt)
-        };
-        let relay = drained_by(Client::Carrier(&installation.relay, &installation.topic))?;
-        let of_peers = peers
-            .iter()
-            .map(|peer| drained_by(Client::Carrier(peer.carrier.as_ref(), &peer.topic)));
-        let peers = of_peers.collect::<Result<_, Failure>>()?;
-        Ok::<Turn, Failure>(Turn { relay, peers })
+    let relay = Client::Carrier(&installation.relay, &installation.topic);
+    let peers = peers
+        .iter()
+        .map(|peer| Client::Carrier(peer.carrier.as_ref(), &peer.topic));
+    let all: Vec<Client<'_>> = [relay].into_iter().chain(peers).collect();
+    let turn = |which: &str, turn: u32, of: u32| {
+        let drains = turns::in_rotation(turn, &all, |client| {
+            progress::step(&format!("{which}{} of {of}: {client} drains", turn + 1));
+            drain::drain(installation, &backlog, *client, interrupt)
+        });
+        Ok(Turn::of(drains?))
     };
     // All of them, so that each topic has the backlog as often.
-    for warm_up in 1..=options.warm_ups {
+    for warm_up in 0..options.warm_ups {
         turn("warm-up ", warm_up, options.warm_ups)?;
     }
-    let turns = (1..=options.repetitions).map(|repetition| turn("", repetition, options.repetitions));
+    let turns = (0..options.repetitions).map(|repetition| turn("", repetition, options.repetitions));
     let turns = turns.collect::<Result<_, Failure>>()?;
     database.drop_slot(SLOT)?;
     Ok(turns)

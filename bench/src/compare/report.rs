@@ -1,7 +1,7 @@
 //! The results: a table for people, a file for comparisons, and the numbers that are looked for.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -18,6 +18,17 @@ pub(super) struct Turn {
     pub(super) relay: Drain,
     /// In the order of the peers.
     pub(super) peers: Vec<Drain>,
+}
+
+impl Turn {
+    /// The relay's drain, and then the peers'.
+    pub(super) fn of(drains: Vec<Drain>) -> Turn {
+        let mut drains = drains.into_iter();
+        Turn {
+            relay: drains.next().expect("the relay has drained"),
+            peers: drains.collect(),
+        }
+    }
 }
 
 /// Everything that was measured.
@@ -113,9 +124,9 @@ impl Report {
         text
     }
 
-    /// Writes the results to a file of their own and says where.
-    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("compare", self, &self.numbers())
+    /// Writes the results to a file of their own in a folder and says where.
+    pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        self.circumstances.keep("compare", folder, self, &self.numbers())
     }
 
     /// One `name=value` a line.

@@ -175,7 +175,7 @@ fn read_to_the_end(
     slot: &str,
     interrupt: &Interrupt,
 ) -> Result<Drain, Failure> {
-    let watch = Watch::attach(installation, child, slot, interrupt)?;
+    let watch = Watch::attach_reader(installation, child, slot, interrupt)?;
     watch.until_it_ends(child, backlog.rows, interrupt)
 }
 

@@ -40,6 +40,25 @@ impl<'i> Watch<'i> {
         Ok(Watch::begin(installation, child, Some(walsender), broker_before))
     }
 
+    /// The same for a program that ends by itself, which with a small backlog it may do before it is seen at its slot: its
+    /// start counts as part of the drain then.
+    pub(super) fn attach_reader(
+        installation: &'i Installation,
+        child: &mut Child,
+        slot: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Watch<'i>, Failure> {
+        let broker_before = installation.brokers_usage();
+        match installation.attached(child, slot, interrupt) {
+            Err(Failure::Ended { status, .. }) if status.success() => Ok(Watch {
+                attached_at: child.spawned_at(),
+                attach: Duration::ZERO,
+                ..Watch::begin(installation, child, None, broker_before)
+            }),
+            attached => Ok(Watch::begin(installation, child, Some(attached?), broker_before)),
+        }
+    }
+
     /// The same for a program that needs no slot and says when it begins.
     pub(super) fn ready(
         installation: &'i Installation,

@@ -1,5 +1,6 @@
-//! `goals`: what was asked for, beside what the newest results of each sub-command say.
+//! `goals`: what was asked for, beside what the newest results with the goals' own parameters say.
 
+mod goal;
 mod table;
 
 use std::fs;
@@ -8,42 +9,47 @@ use std::path::Path;
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::results::{self, Values};
-use table::{Found, GOALS};
+use crate::results::{self, Choice, Folder, Values};
+use goal::GOALS;
+use table::Found;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where results are kept, instead of this workspace's folder
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    folder: Folder,
 }
 
-/// Prints the table, and then every number that it was made of.
+/// Prints the table, which results are left out and why, and then every number that the table was made of.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let folder = options.folder.as_deref().unwrap_or(results::folder());
-    let mut found = Vec::new();
-    for command in table::commands() {
-        if let Some(file) = results::newest(command, folder) {
+    let folder = options.folder.path();
+    let (mut found, mut left_out) = (Vec::new(), Vec::new());
+    for command in goal::commands() {
+        let Choice {
+            suitable,
+            left_out: of_command,
+        } = results::choose(command, folder);
+        left_out.extend(of_command);
+        for file in suitable {
             found.push(read(command, &file)?);
         }
     }
-    if found.is_empty() {
-        return Err(Failure::NothingMeasured(folder.to_owned()));
+    if found.is_empty() && left_out.is_empty() {
+        return Err(Failure::NoResults(folder.to_owned()));
     }
     println!("{}", table::table(&GOALS, &found));
-    for values in &found {
-        print!("{}", values.values);
+    for left_out in &left_out {
+        println!("{left_out}");
     }
+    print!("\n{}", table::values(&GOALS, &found));
     Ok(())
 }
 
 fn read(command: &'static str, file: &Path) -> Result<Found, Failure> {
     let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
     let values = Values::of_results(&text).map_err(|error| Failure::content(file, &error))?;
-    let name = file.file_name().unwrap_or(file.as_os_str());
     Ok(Found {
         command,
-        file: name.to_string_lossy().into_owned(),
+        file: results::name(file),
         values,
     })
 }

@@ -15,7 +15,7 @@ use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
 use crate::topic::Topic;
-use crate::{lazy_reader, producer_alone, progress};
+use crate::{lazy_reader, producer_alone, progress, turns};
 
 /// One after the other, each from an equal slot or with as many records.
 #[derive(Debug, Serialize)]
@@ -28,6 +28,32 @@ pub(super) struct Turn {
     pub(super) relay: Drain,
     /// The relay once more, over TCP in plain text, where that is not the case already.
     pub(super) relay_over_tcp: Option<Drain>,
+}
+
+impl Turn {
+    /// Drains in the order of the fields.
+    fn of(row_bytes: f64, drains: Vec<Drain>) -> Turn {
+        let mut drains = drains.into_iter();
+        let mut next = || drains.next().expect("each of the four has drained");
+        Turn {
+            row_bytes,
+            recvlogical: next(),
+            lazy_reader: next(),
+            producer_alone: next(),
+            relay: next(),
+            relay_over_tcp: drains.next(),
+        }
+    }
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy)]
+enum Who {
+    Recvlogical,
+    LazyReader,
+    ProducerAlone,
+    Relay,
+    RelayOverTcp,
 }
 
 /// What a case has shown.
@@ -52,9 +78,9 @@ pub(super) fn measure(
         bench.drained_by(&bench.relay())?;
     }
     producer_alone::take_sample(&bench.topic, planned.case.row_bytes, &bench.sample, interrupt)?;
-    let turns = (1..=repetitions).map(|repetition| {
-        progress::step(&format!("{repetition} of {repetitions}"));
-        bench.turn()
+    let turns = (0..repetitions).map(|turn| {
+        progress::step(&format!("{} of {repetitions}", turn + 1));
+        bench.turn(turn)
     });
     let turns = turns.collect::<Result<_, Failure>>()?;
     bench.clear()?;
@@ -86,9 +112,7 @@ impl<'i> Bench<'i> {
         let filling = Filling {
             rows,
             rows_per_transaction: case.rows_per_transaction,
-            payload: Payload::OfRow {
-                row_bytes: case.row_bytes,
-            },
+            payload: Payload::of_row(case.row_bytes),
             payload_type: case.payload,
             keys: Keys::Distinct,
         };
@@ -128,24 +152,31 @@ impl<'i> Bench<'i> {
         drain::drain(self.installation, &self.backlog, client, self.interrupt)
     }
 
-    fn turn(&self) -> Result<Turn, Failure> {
-        let over_tcp = Configured {
+    /// Everybody once; who begins changes from turn to turn.
+    fn turn(&self, turn: u32) -> Result<Turn, Failure> {
+        let mut all = vec![Who::Recvlogical, Who::LazyReader, Who::ProducerAlone, Who::Relay];
+        all.extend((self.case.door != Door::Tcp).then_some(Who::RelayOverTcp));
+        let mut row_bytes = 0.0;
+        let drains = turns::in_rotation(turn, &all, |who| match who {
+            Who::Recvlogical => self.drained(Client::Recvlogical(self.case.door)),
+            Who::LazyReader => {
+                let (drained, bytes) = self.read_lazily()?;
+                row_bytes = bytes;
+                Ok(drained)
+            }
+            Who::ProducerAlone => self.produced(),
+            Who::Relay => self.drained_by(&self.relay()),
+            Who::RelayOverTcp => self.drained_by(&self.relay_over_tcp()),
+        });
+        Ok(Turn::of(row_bytes, drains?))
+    }
+
+    fn relay_over_tcp(&self) -> Configured<'_> {
+        Configured {
             name: "the relay over TCP",
             settings: &self.settings_over_tcp,
             ..self.relay()
-        };
-        let recvlogical = self.drained(Client::Recvlogical(self.case.door))?;
-        let (lazy_reader, row_bytes) = self.read_lazily()?;
-        Ok(Turn {
-            row_bytes,
-            recvlogical,
-            lazy_reader,
-            producer_alone: self.produced()?,
-            relay: self.drained_by(&self.relay())?,
-            relay_over_tcp: (self.case.door != Door::Tcp)
-                .then(|| self.drained_by(&over_tcp))
-                .transpose()?,
-        })
+        }
     }
 
     fn read_lazily(&self) -> Result<(Drain, f64), Failure> {

@@ -12,21 +12,22 @@ mod report;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::PayloadType;
 use crate::door::Door;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::machine;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
+use crate::{machine, plot};
 use case::Brokers;
 use measure::{Measured, measure};
 use plan::{Dimensions, Plan, Planned, matrix};
 use report::Report;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of each backlog; more for a larger transaction, fewer where they would have more than 1 GiB
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -57,7 +58,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=50))]
     warm_ups: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
+    #[command(flatten)]
+    #[serde(skip)]
+    folder: Folder,
 }
 
 impl Options {
@@ -90,10 +95,12 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     for same_servers in cases.chunk_by(|one, next| one.case.brokers == next.case.brokers) {
         measured.extend(measure_all(program.clone(), same_servers, options, interrupt)?);
     }
-    let circumstances = Circumstances::now(&options.subject.overrides, load_before);
+    let circumstances = Circumstances::now(&options.subject, options, load_before);
     let report = Report::new(circumstances, options.rows, measured, left_out);
     println!("{}", report.tables());
-    println!("kept in {}\n", report.keep()?.display());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
+    println!();
     print!("{}", report.numbers());
     Ok(())
 }
@@ -109,7 +116,7 @@ fn measure_all(
         return Ok(Vec::new());
     };
     let brokers = first.case.brokers.number();
-    let installation = Installation::with_brokers(brokers, program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::with_brokers(brokers, program, &options.subject, interrupt)?;
     // A broker that has just started compiles its own code first.
     let warm_ups = [options.warm_ups].into_iter().chain(std::iter::repeat(1));
     let measured = cases.iter().zip(warm_ups);

@@ -1,7 +1,7 @@
 //! The results: a table for each case, and a file for comparisons.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -100,9 +100,9 @@ impl Report {
         text
     }
 
-    /// Writes the results to a file of their own and says where.
-    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("drain", self, &self.numbers())
+    /// Writes the results to a file of their own in a folder and says where.
+    pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        self.circumstances.keep("drain", folder, self, &self.numbers())
     }
 
     /// One `name=value` a line.

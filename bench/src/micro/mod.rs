@@ -11,15 +11,17 @@ mod timing;
 mod valgrind;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
+use crate::subject::Subject;
 use crate::{machine, progress};
 use cases::Case;
 use report::{Measured, Report};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Seconds that each part is measured for
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=600))]
@@ -29,9 +31,14 @@ pub(crate) struct Options {
     no_valgrind: bool,
     /// Repeats one part and says nothing: what runs under valgrind
     #[arg(long, hide = true, value_name = "PART")]
+    #[serde(skip)]
     once: Option<Case>,
     #[arg(long, hide = true, default_value_t = 1)]
+    #[serde(skip)]
     iterations: u32,
+    #[command(flatten)]
+    #[serde(skip)]
+    folder: Folder,
 }
 
 /// Measures, prints a table, keeps the results, and prints the numbers last.
@@ -46,13 +53,15 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     for case in Case::ALL {
         interrupt.check()?;
         progress::step(&format!("{}: {}", case.name(), case.what()));
-        let timing = timing::measure(case, options.seconds, &results::folder().join("criterion"))?;
+        let timing = timing::measure(case, options.seconds, &options.folder.path().join("criterion"))?;
         let counts = is_counted.then(|| valgrind::count(case, interrupt)).transpose()?;
         measured.push(Measured::new(case, timing, counts));
     }
-    let report = Report::new(Circumstances::now(&[], load_before), measured);
+    let report = Report::new(Circumstances::now(&Subject::default(), options, load_before), measured);
     println!("\n{}", report.table());
-    let file = report.circumstances.keep("micro", &report, &report.numbers())?;
+    let file = report
+        .circumstances
+        .keep("micro", options.folder.path(), &report, &report.numbers())?;
     println!("kept in {}\n", file.display());
     print!("{}", report.numbers());
     Ok(())

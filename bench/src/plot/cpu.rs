@@ -7,7 +7,7 @@ use super::bars::{Bar, Bars, Panel};
 use super::drain::backlog;
 use super::frame::Frame;
 use super::kept::{Drain, Smoke};
-use super::number::{count, medians_of, short};
+use super::number::{count, medians_of, short, with_commas};
 use super::palette::{OTHER, OTHER_PALE, RELAY};
 use crate::failure::Failure;
 use crate::median::median;
@@ -46,8 +46,7 @@ pub(super) fn plot(smoke: &Smoke, file: &str) -> Result<Plot, Failure> {
 
 fn panel(smoke: &Smoke) -> Panel {
     let pairs = &smoke.backlog;
-    let large_rows = smoke.large_transaction.as_ref().map_or(0, |drain| drain.rows);
-    let large = format!("outbox-relay, {} in one transaction", count(large_rows, "small row"));
+    let large = large(smoke);
     let over_tls = pairs.iter().filter_map(|pair| pair.relay_over_tls.as_ref());
     let by: [(&str, Vec<&Drain>); 4] = [
         (
@@ -63,6 +62,15 @@ fn panel(smoke: &Smoke) -> Panel {
         hint: "µs, less is better".to_owned(),
         bars: by.iter().filter_map(|(name, drains)| bar(name, drains)).collect(),
     }
+}
+
+fn large(smoke: &Smoke) -> String {
+    let rows = smoke.large_transaction.as_ref().map_or(0, |drain| drain.rows);
+    let rows = match smoke.large_row_bytes {
+        Some(bytes) => format!("{} of {} bytes", count(rows, "row"), with_commas(f64::from(bytes))),
+        None => count(rows, "small row"),
+    };
+    format!("outbox-relay, {rows} in one transaction")
 }
 
 fn bar(name: &str, drains: &[&Drain]) -> Option<Bar> {
@@ -81,23 +89,40 @@ mod tests {
     use super::*;
     use crate::plot::kept::Kept;
 
+    fn drain(client: f64) -> String {
+        format!(
+            r#"{{"rows": 1000, "drain_s": 0.5, "client": {{"cpu_us_per_row": {client}, "peak_rss_mib": 1}},
+                "walsender": {{"cpu_us_per_row": 2.5, "peak_rss_mib": 1}}}}"#
+        )
+    }
+
+    /// With one pair of drains, and what else there is.
+    fn smoke(and: &str) -> Smoke {
+        let pair = format!(r#"{{"recvlogical": {}, "relay": {}}}"#, drain(1.5), drain(4.0));
+        match Kept::parse(&format!(r#"{{"backlog": [{pair}]{and}}}"#)).expect("results") {
+            Kept::Smoke(smoke) => smoke,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn processes_are_stacked_and_what_was_not_measured_has_no_bar() {
-        let drain = |client: f64| {
-            format!(
-                r#"{{"rows": 1000, "drain_s": 0.5, "client": {{"cpu_us_per_row": {client}, "peak_rss_mib": 1}},
-                    "walsender": {{"cpu_us_per_row": 2.5, "peak_rss_mib": 1}}}}"#
-            )
-        };
-        let text = format!(
-            r#"{{"backlog": [{{"recvlogical": {}, "relay": {}}}]}}"#,
-            drain(1.5),
-            drain(4.0)
-        );
-        let Kept::Smoke(smoke) = Kept::parse(&text).expect("results") else {
-            panic!("not of smoke");
-        };
-        let numbers: Vec<String> = panel(&smoke).bars.into_iter().map(|bar| bar.number).collect();
+        let numbers: Vec<String> = panel(&smoke("")).bars.into_iter().map(|bar| bar.number).collect();
         assert_eq!(numbers, ["1.5 + 2.5 + 0.0", "4.0 + 2.5 + 0.0"]);
+    }
+
+    #[test]
+    fn the_large_transaction_says_how_large_its_rows_are() {
+        let and = |more: &str| format!(r#", "large_transaction": {}{more}"#, drain(3.0));
+        let name = |smoke: Smoke| panel(&smoke).bars.pop().map(|bar| bar.name);
+        let large = smoke(&and(r#", "large_row_bytes": 1024"#));
+        assert_eq!(
+            name(large).as_deref(),
+            Some("outbox-relay, 1,000 rows of 1,024 bytes in one transaction")
+        );
+        assert_eq!(
+            name(smoke(&and(""))).as_deref(),
+            Some("outbox-relay, 1,000 small rows in one transaction")
+        );
     }
 }

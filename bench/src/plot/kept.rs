@@ -19,6 +19,7 @@ pub(super) enum Kept {
     Compare(Compare),
     Steady(Steady),
     Search(Search),
+    Matrix(Matrix),
 }
 
 impl Kept {
@@ -33,6 +34,8 @@ impl Kept {
         let has = |key: &str| value.get(key).is_some();
         if has("compared") {
             into(value).map(Kept::Compare)
+        } else if has("rows_asked_for") {
+            into(value).map(Kept::Matrix)
         } else if has("backlog") {
             into(value).map(Kept::Smoke)
         } else if has("steps") {
@@ -40,7 +43,7 @@ impl Kept {
         } else if has("runs") {
             into(value).map(Kept::Steady)
         } else {
-            Err("these are no results of smoke, compare or steady".to_owned())
+            Err("these are no results of smoke, drain, compare or steady".to_owned())
         }
     }
 }
@@ -55,6 +58,8 @@ pub(super) struct Smoke {
     pub(super) circumstances: Circumstances,
     pub(super) backlog: Vec<Pair>,
     pub(super) large_transaction: Option<Drain>,
+    /// Earlier results lack it: their rows were small.
+    pub(super) large_row_bytes: Option<u32>,
 }
 
 /// The same backlog drained by both, one after the other.
@@ -95,6 +100,31 @@ pub(super) struct Cost {
     pub(super) peak_rss_mib: f64,
 }
 
+/// Backlogs of several kinds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Matrix {
+    #[serde(flatten)]
+    pub(super) circumstances: Circumstances,
+    pub(super) cases: Vec<Case>,
+}
+
+/// One kind, drained by all in turn.
+#[derive(Debug, Deserialize)]
+pub(super) struct Case {
+    pub(super) row_bytes: u32,
+    pub(super) rows_per_transaction: u32,
+    pub(super) payload: String,
+    pub(super) door: String,
+    pub(super) brokers: String,
+    pub(super) turns: Vec<CaseTurn>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CaseTurn {
+    pub(super) recvlogical: Drain,
+    pub(super) relay: Drain,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Compare {
     #[serde(flatten)]
@@ -125,12 +155,12 @@ pub(super) struct Compared {
     pub(super) records: Result<String, String>,
 }
 
-/// The relay's figures over the other's, medians of the pairs.
+/// The relay's figures over the other's, medians of the pairs; `None` where the other's was too small to be seen.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ratios {
-    pub(super) drain_ratio: f64,
-    pub(super) cpu_ratio: f64,
-    pub(super) rss_ratio: f64,
+    pub(super) drain_ratio: Option<f64>,
+    pub(super) cpu_ratio: Option<f64>,
+    pub(super) rss_ratio: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,6 +11,7 @@ mod drain;
 mod frame;
 mod kept;
 mod latency;
+mod matrix;
 mod number;
 mod overview;
 mod palette;
@@ -24,20 +25,23 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::failure::Failure;
-use crate::{progress, results};
+use crate::progress;
+use crate::results::{self, Choice, Folder};
 use kept::Kept;
 
 /// Sub-commands with results that can be plotted.
-const PLOTTED: [&str; 4] = ["smoke", "compare", "steady", "steady-search"];
+const PLOTTED: [&str; 5] = ["smoke", "drain", "compare", "steady", "steady-search"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Results of smoke, compare or steady, instead of the newest of each; repeatable, but of one kind the last one counts
+    /// Results of smoke, drain, compare or steady, instead of the newest of each that have the goals' parameters; repeatable, but of one kind the last one counts
     #[arg(long, value_name = "FILE")]
     results: Vec<PathBuf>,
     /// Where the plots go [default: where the results are]
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
+    #[command(flatten)]
+    folder: Folder,
 }
 
 /// A plot that is drawn, but in no file yet.
@@ -49,14 +53,15 @@ struct Plot {
 
 /// Plots, and prints the names of the files.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let folder = options.folder.path();
     let files = match options.results.as_slice() {
-        [] => newest_of_each(results::folder()),
+        [] => newest_of_each(folder),
         named => named.to_vec(),
     };
     if files.is_empty() {
-        return Err(Failure::NothingToPlot(results::folder().to_owned()));
+        return Err(Failure::NothingToPlot(folder.to_owned()));
     }
-    let into = options.into.as_deref().unwrap_or(results::folder());
+    let into = options.into.as_deref().unwrap_or(folder);
     for file in files {
         for made in plot(&file, into)? {
             println!("{}", made.display());
@@ -76,11 +81,16 @@ pub(crate) fn from_results(folder: &Path) {
     }
 }
 
+/// Those that count; what does not is said.
 fn newest_of_each(folder: &Path) -> Vec<PathBuf> {
-    PLOTTED
-        .iter()
-        .filter_map(|command| results::newest(command, folder))
-        .collect()
+    let newest = PLOTTED.iter().filter_map(|command| {
+        let Choice { suitable, left_out } = results::choose(command, folder);
+        for left_out in left_out {
+            progress::step(&format!("{left_out}; `plot --results` draws it all the same"));
+        }
+        suitable.into_iter().next()
+    });
+    newest.collect()
 }
 
 /// All plots of one file.
@@ -88,6 +98,7 @@ fn plot(file: &Path, into: &Path) -> Result<Vec<PathBuf>, Failure> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let plots = match Kept::read(file)? {
         Kept::Smoke(smoke) => vec![drain::plot(&smoke, &name)?, cpu::plot(&smoke, &name)?],
+        Kept::Matrix(matrix) => vec![matrix::plot(&matrix, &name)?],
         Kept::Compare(compare) => vec![overview::plot(&compare, &name)?],
         Kept::Steady(steady) => vec![latency::plot(&steady, &name)?],
         Kept::Search(search) => vec![peak::plot(&search, &name)?],

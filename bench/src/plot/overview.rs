@@ -90,13 +90,16 @@ fn title(compared: &[Compared]) -> String {
     if first.records.is_err() {
         return format!("Not comparable: {} published other records", first.name);
     }
-    format!(
-        "{}, {}, {} of {}",
-        ratio(first.drain.drain_ratio, "events"),
-        ratio(first.drain.cpu_ratio, "CPU"),
-        ratio(first.drain.rss_ratio, "memory"),
-        first.name
-    )
+    let ratios = [
+        (first.drain.drain_ratio, "events"),
+        (first.drain.cpu_ratio, "CPU"),
+        (first.drain.rss_ratio, "memory"),
+    ];
+    let parts = ratios.into_iter().filter_map(|(figure, of)| Some(ratio(figure?, of)));
+    match parts.collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => format!("outbox-relay, compared with {}", first.name),
+        parts => format!("{parts} of {}", first.name),
+    }
 }
 
 fn subtitle(compare: &Compare) -> String {
@@ -163,6 +166,15 @@ mod tests {
         assert_eq!(
             title(&compare(EXAMPLE).compared),
             "8.0× the events, 1/20 of the CPU, 1/15 of the memory of Debezium Server"
+        );
+    }
+
+    #[test]
+    fn what_was_too_little_to_be_seen_is_not_concluded_from() {
+        let without_cpu = EXAMPLE.replace("\"cpu_ratio\": 0.05", "\"cpu_ratio\": null");
+        assert_eq!(
+            title(&compare(&without_cpu).compared),
+            "8.0× the events, 1/15 of the memory of Debezium Server"
         );
     }
 

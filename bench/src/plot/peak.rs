@@ -30,7 +30,7 @@ pub(super) fn plot(search: &Search, file: &str) -> Result<Plot, Failure> {
             .map(|verdict| (told(verdict).to_owned(), colour(verdict)))
             .to_vec(),
         small_print: vec![
-            "Each dot is one try; what was not held is tried a second time.".to_owned(),
+            "Each dot is one try; what was not held is tried a second time, and the highest that was once more at the end.".to_owned(),
             search.circumstances.small_print(file),
         ],
     };

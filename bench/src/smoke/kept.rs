@@ -1,22 +1,14 @@
 //! Results that were kept: what events cost, for who sizes something.
 
-use std::fs;
-use std::path::Path;
-
 use super::report::Report;
-use crate::failure::Failure;
+use crate::results::Circumstances;
 
 /// Results of an earlier run.
 #[derive(Debug)]
 pub(crate) struct Kept(Report);
 
 impl Kept {
-    pub(crate) fn read(file: &Path) -> Result<Kept, Failure> {
-        let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
-        Kept::parse(&text).map_err(|error| Failure::content(file, &error))
-    }
-
-    fn parse(text: &str) -> Result<Kept, serde_json::Error> {
+    pub(crate) fn parse(text: &str) -> Result<Kept, serde_json::Error> {
         Ok(Kept(serde_json::from_str(text)?))
     }
 
@@ -25,17 +17,8 @@ impl Kept {
         Kept::parse(tests::EXAMPLE).expect("results")
     }
 
-    pub(crate) fn finished_unix_s(&self) -> u64 {
-        self.0.circumstances.finished_unix_s
-    }
-
-    pub(crate) fn machine(&self) -> String {
-        self.0.circumstances.machine.to_string()
-    }
-
-    /// What was changed of the relay's configuration.
-    pub(crate) fn overrides(&self) -> &[String] {
-        &self.0.circumstances.relay_overrides
+    pub(crate) fn circumstances(&self) -> &Circumstances {
+        &self.0.circumstances
     }
 
     /// Of the backlog that was drained.

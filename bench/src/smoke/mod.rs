@@ -1,6 +1,6 @@
 //! `smoke`: the numbers that every change is looked at with.
 //!
-//! 1. A backlog, drained in turn by `pg_recvlogical` and by the relay, each time from an equal slot.
+//! 1. A backlog, drained in turn by `pg_recvlogical` and by the relay, each time from an equal slot; who begins changes.
 //! 2. The same with rows that were committed one by one.
 //! 3. One large transaction, drained by the relay.
 //! 4. A single row that waits, and how long the relay takes from its start to the record.
@@ -10,6 +10,7 @@ mod report;
 mod start;
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::backlog::{self, Keys, Payload, ROWS_PER_TRANSACTION};
 use crate::carrier::Configured;
@@ -19,17 +20,19 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::relay::SLOT;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
-use crate::{machine, plot, progress};
+use crate::{machine, plot, progress, turns};
 use report::{Backlogged, Pair, Report};
 
 pub(crate) use kept::Kept;
 
+/// A row of the large transaction on the wire.
+const LARGE_ROW_BYTES: u32 = 1024;
 const LARGE_SLOT: &str = "large";
 const SINGLE_SLOT: &str = "single";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Rows of the backlog, 100 a transaction, about 600 bytes each on the wire
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u32).range(100..=100_000_000))]
@@ -46,14 +49,18 @@ pub(crate) struct Options {
     /// Rows of a second backlog, one a transaction; 0 leaves it out
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
     single_rows: u32,
-    /// Rows of the large transaction
+    /// Rows of the large transaction, 1 KiB each on the wire
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
     large_rows: u32,
     /// How often the relay is started on a single row
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     starts: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
+    #[command(flatten)]
+    #[serde(skip)]
+    folder: Folder,
 }
 
 impl Options {
@@ -73,14 +80,14 @@ impl Options {
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
     installation.relay.command(&["slot", "create"], interrupt)?;
     let backlog = drain_in_turn(&installation, options.plan(), interrupt)?;
     let singles = drain_singles(&installation, options, interrupt)?;
     let large = drain_large(&installation, options, interrupt)?;
     let starts_ms = start::measure(&installation, options.starts, interrupt)?;
     let report = Report::new(
-        Circumstances::now(&options.subject.overrides, load_before),
+        Circumstances::now(&options.subject, options, load_before),
         backlog,
         singles,
         large,
@@ -88,8 +95,8 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     );
     drop(installation);
     println!("{}", report.table());
-    println!("kept in {}", report.keep()?.display());
-    plot::from_results(results::folder());
+    println!("kept in {}", report.keep(options.folder.path())?.display());
+    plot::from_results(options.folder.path());
     println!();
     print!("{}", report.numbers());
     Ok(())
@@ -117,35 +124,42 @@ fn drain_in_turn(installation: &Installation, plan: Plan, interrupt: &Interrupt)
     };
     let relay = Client::Carrier(&installation.relay, &installation.topic);
     let over_tls = Client::Carrier(&over_tls, &installation.topic);
-    // A broker that has just started spends more on compiling its own code than on records; it takes it a million
-    // records and more to be done with that.
-    for warm_up in 1..=plan.warm_ups {
-        progress::step(&format!("warm-up {warm_up} of {}", plan.warm_ups));
-        drain::drain(installation, &backlog, relay, interrupt)?;
-        if plan.is_over_tls_too {
-            drain::drain(installation, &backlog, over_tls, interrupt)?;
-        }
-    }
-    let mut pairs = Vec::new();
-    for repetition in 1..=plan.repetitions {
-        let drained_by = |client| {
-            progress::step(&format!("{repetition} of {}: {client} drains", plan.repetitions));
-            drain::drain(installation, &backlog, client, interrupt)
-        };
-        let (recvlogical, relay) = (drained_by(Client::Recvlogical(Door::Tcp))?, drained_by(relay)?);
-        let relay_over_tls = plan.is_over_tls_too.then(|| drained_by(over_tls)).transpose()?;
-        pairs.push(Pair {
-            recvlogical,
-            relay,
-            relay_over_tls,
+    let mut clients = vec![Client::Recvlogical(Door::Tcp), relay];
+    clients.extend(plan.is_over_tls_too.then_some(over_tls));
+    // Not `pg_recvlogical`, which leaves the broker alone.
+    warm_up(installation, &backlog, &clients[1..], plan.warm_ups, interrupt)?;
+    let pairs = (0..plan.repetitions).map(|turn| {
+        let drains = turns::in_rotation(turn, &clients, |client| {
+            progress::step(&format!("{} of {}: {client} drains", turn + 1, plan.repetitions));
+            drain::drain(installation, &backlog, *client, interrupt)
         });
-    }
+        Ok(Pair::of(drains?))
+    });
+    let pairs = pairs.collect::<Result<Vec<Pair>, Failure>>()?;
     // From now on the server need not keep the WAL of the backlog.
     database.drop_slot(plan.slot)?;
     Ok(Backlogged {
         pairs,
         wal_bytes_per_event: wal_bytes / f64::from(plan.rows),
     })
+}
+
+/// A broker that has just started spends more on compiling its own code than on records; it takes it a million records and
+/// more to be done with that.
+fn warm_up(
+    installation: &Installation,
+    backlog: &Backlog,
+    clients: &[Client<'_>],
+    times: u32,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    for warm_up in 1..=times {
+        progress::step(&format!("warm-up {warm_up} of {times}"));
+        for client in clients {
+            drain::drain(installation, backlog, *client, interrupt)?;
+        }
+    }
+    Ok(())
 }
 
 /// Rows that came alone, each in a transaction of its own.
@@ -169,7 +183,7 @@ fn drain_large(installation: &Installation, options: &Options, interrupt: &Inter
     let database = &installation.database;
     database.create_slot(LARGE_SLOT)?;
     progress::step(&format!("a transaction of {} rows", options.large_rows));
-    backlog::fill_at_once(database, options.large_rows, Payload::Small)?;
+    backlog::fill_at_once(database, options.large_rows, Payload::of_row(LARGE_ROW_BYTES))?;
     let backlog = Backlog::up_to_now(LARGE_SLOT, options.large_rows, database)?;
     let relay = Client::Carrier(&installation.relay, &installation.topic);
     let drained = drain::drain(installation, &backlog, relay, interrupt)?;

@@ -26,7 +26,7 @@ pub(super) fn measure(installation: &Installation, starts: u32, interrupt: &Inte
 }
 
 fn start_once(installation: &Installation, interrupt: &Interrupt) -> Result<Duration, Failure> {
-    backlog::fill_at_once(&installation.database, 1, Payload::Large)?;
+    backlog::fill_at_once(&installation.database, 1, Payload::USUAL)?;
     let before = installation.topic.records()?;
     let mut relay = installation.relay.run(SLOT, &[])?;
     while installation.topic.records()? <= before {

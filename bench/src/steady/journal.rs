@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::latency::{Latency, Recorder};
+use super::latency::{Histogram, Latency, Recorder};
 use super::load::Load;
 use super::reader::Seen;
 use super::writer::Sent;
@@ -48,6 +48,15 @@ pub(crate) struct Latencies {
     pub(crate) intended_to_consumer: Latency,
     /// From when the commit had returned; none if the record was there first.
     pub(crate) commit_to_consumer: Latency,
+}
+
+/// All of the latencies, each with its own.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Histograms {
+    pub(crate) insert_to_commit: Histogram,
+    pub(crate) insert_to_consumer: Histogram,
+    pub(crate) intended_to_consumer: Histogram,
+    pub(crate) commit_to_consumer: Histogram,
 }
 
 impl Journal {
@@ -110,7 +119,7 @@ impl Journal {
         self.origin + self.load.intended(transaction)
     }
 
-    pub(super) fn latencies(&self) -> Latencies {
+    pub(super) fn latencies(&self) -> (Latencies, Histograms) {
         let [mut commit, mut insert, mut intended, mut from_commit] = [(); 4].map(|()| Recorder::new());
         for sent in self.sent_in_window() {
             commit.record(sent.at, sent.committed_at);
@@ -123,12 +132,19 @@ impl Journal {
                 from_commit.record(sent.committed_at, seen.at);
             }
         }
-        Latencies {
+        let latencies = Latencies {
             insert_to_commit: commit.latency(),
             insert_to_consumer: insert.latency(),
             intended_to_consumer: intended.latency(),
             commit_to_consumer: from_commit.latency(),
-        }
+        };
+        let histograms = Histograms {
+            insert_to_commit: commit.histogram(),
+            insert_to_consumer: insert.histogram(),
+            intended_to_consumer: intended.histogram(),
+            commit_to_consumer: from_commit.histogram(),
+        };
+        (latencies, histograms)
     }
 
     pub(super) fn punctuality(&self) -> Punctuality {
@@ -197,7 +213,7 @@ mod tests {
 
     #[test]
     fn what_the_writer_was_late_counts_as_latency_from_the_intended_time_only() {
-        let latencies = journal(|_, _| {}).latencies();
+        let latencies = journal(|_, _| {}).latencies().0;
         near(latencies.intended_to_consumer.p99_ms, 6.0);
         near(latencies.insert_to_consumer.p99_ms, 4.0);
         near(latencies.commit_to_consumer.p99_ms, 1.0);

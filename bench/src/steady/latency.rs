@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 /// Longer ones count as this.
 const MAX_US: u64 = 3_600_000_000;
@@ -42,13 +42,31 @@ impl Latency {
     }
 }
 
+/// Every latency that was recorded, as JSON: pairs of microseconds, exact to a thousandth, and how many there were, from the
+/// shortest on. Histograms of several runs are added up pair by pair; in one line, since there are thousands of pairs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Histogram(Box<RawValue>);
+
+impl Histogram {
+    fn of(pairs: impl Iterator<Item = (u64, u64)>) -> Histogram {
+        let pairs: Vec<(u64, u64)> = pairs.collect();
+        Histogram(serde_json::value::to_raw_value(&pairs).expect("numbers have a form in JSON"))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn example() -> Histogram {
+        Histogram::of([(1_000, 1)].into_iter())
+    }
+}
+
 /// Collects times between two events.
 #[derive(Debug)]
-pub(super) struct Recorder(Histogram<u64>);
+pub(super) struct Recorder(hdrhistogram::Histogram<u64>);
 
 impl Recorder {
     pub(super) fn new() -> Recorder {
-        let histogram = Histogram::new_with_bounds(1, MAX_US, SIGNIFICANT_DIGITS);
+        let histogram = hdrhistogram::Histogram::new_with_bounds(1, MAX_US, SIGNIFICANT_DIGITS);
         Recorder(histogram.expect("the bounds are constants and valid"))
     }
 
@@ -56,6 +74,11 @@ impl Recorder {
     pub(super) fn record(&mut self, from: Instant, to: Instant) {
         let microseconds = to.saturating_duration_since(from).as_micros();
         self.0.saturating_record(u64::try_from(microseconds).unwrap_or(MAX_US));
+    }
+
+    pub(super) fn histogram(&self) -> Histogram {
+        let buckets = self.0.iter_recorded();
+        Histogram::of(buckets.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())))
     }
 
     pub(super) fn latency(&self) -> Latency {
@@ -84,6 +107,24 @@ mod tests {
         ] {
             assert!((found / expected - 1.0).abs() < 0.001, "{found} instead of {expected}");
         }
+    }
+
+    #[test]
+    fn the_histogram_holds_each_latency_from_the_shortest_on() {
+        let (mut recorder, origin) = (Recorder::new(), Instant::now());
+        for (milliseconds, times) in [(7, 3), (2, 1), (40, 2)] {
+            for _ in 0..times {
+                recorder.record(origin, origin + Duration::from_millis(milliseconds));
+            }
+        }
+        let json = serde_json::to_string_pretty(&recorder.histogram()).expect("numbers");
+        let pairs: Vec<(f64, u64)> = serde_json::from_str(&json).expect("pairs");
+        let counts: Vec<u64> = pairs.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [1, 3, 2]);
+        for ((found, _), expected) in pairs.iter().zip([2_000.0, 7_000.0, 40_000.0]) {
+            assert!((found / expected - 1.0).abs() < 0.001, "{json}");
+        }
+        assert!(!json.contains('\n'), "{json}");
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! The measurement: a load, a carrier, and a consumer at the other end.
 
-use std::process;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::backlog_growth;
 use super::commit_to_ack::Buckets;
-use super::journal::{Journal, Latencies, Punctuality};
+use super::journal::{Histograms, Journal, Latencies, Punctuality};
 use super::latency::Latency;
 use super::load::Load;
 use super::reader::Reader;
+use super::rest;
+use super::snapshot::{CpuPercent, Snapshot, Waited};
 use super::writer::Writer;
+use crate::backlog::Payload;
 use crate::carrier::Carrier;
 use crate::child::Child;
 use crate::failure::Failure;
@@ -34,14 +36,20 @@ const CONSUME_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Steady {
     pub(crate) carrier: String,
     pub(crate) load: Load,
+    /// How long the servers took before it to come to rest; `None` when they did not.
+    pub(crate) rest_s: Option<f64>,
     /// Rows of the window.
     pub(crate) events: usize,
     pub(crate) writer: Punctuality,
     pub(crate) latencies: Latencies,
+    /// What they were made of.
+    pub(crate) histograms_us: Histograms,
     /// From the relay's own histogram, for each transaction; only the relay has it.
     pub(crate) commit_to_ack: Option<Latency>,
     /// Over the window.
     pub(crate) cpu_percent: CpuPercent,
+    /// Over the window too; `None` where the kernel does not say.
+    pub(crate) waited_for_a_core_percent: Option<Waited>,
     /// Of the carrier, over its life.
     pub(crate) peak_rss_mib: f64,
     /// How many more committed rows waited at the end of the window than at its beginning.
@@ -49,17 +57,8 @@ pub(crate) struct Steady {
     pub(crate) load_average: f64,
 }
 
-/// CPU time in percent of one core.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct CpuPercent {
-    pub(crate) carrier: f64,
-    pub(crate) walsender: f64,
-    pub(crate) broker: f64,
-    /// This program: writer and consumer.
-    pub(crate) bench: f64,
-}
-
-/// Offers a load to a carrier that is started for it, on a slot of its own, and checks that each row arrived once.
+/// Offers a load to a carrier that is started for it once the servers are at rest, on a slot of its own, and checks that
+/// each row arrived once.
 pub(crate) fn measure(
     installation: &Installation,
     topic: &Topic,
@@ -67,6 +66,8 @@ pub(crate) fn measure(
     load: Load,
     interrupt: &Interrupt,
 ) -> Result<Steady, Failure> {
+    Payload::of_row(load.row_bytes).prepare(&installation.database)?;
+    let rest_s = rest::wait(installation, interrupt)?;
     installation.database.create_slot(SLOT)?;
     let records_before = topic.records()?;
     let mut run = Run::start(installation, topic, carrier, load, interrupt)?;
@@ -75,7 +76,7 @@ pub(crate) fn measure(
     let rows = i64::try_from(sent.len()).unwrap_or(i64::MAX) * i64::from(load.rows_per_transaction);
     run.until_seen(rows, DRAIN_LIMIT)?;
     let commit_to_ack = run.buckets()?.since(&window.buckets_before).latency();
-    let peak_rss_mib = usage(run.child.pid()).peak_mib();
+    let peak_rss_mib = Usage::of(run.child.pid()).unwrap_or_default().peak_mib();
     let Run { child, reader, .. } = run;
     carrier.stop(child, interrupt)?;
     // What came twice has come by now.
@@ -83,14 +84,18 @@ pub(crate) fn measure(
     installation.database.drop_slot(SLOT)?;
     let journal = Journal::new(load, origin, sent, seen);
     journal.expect_each_row_once(carrier.name())?;
+    let (latencies, histograms_us) = journal.latencies();
     Ok(Steady {
         carrier: carrier.name().to_owned(),
         load,
+        rest_s,
         events: journal.events(),
         writer: journal.punctuality(),
-        latencies: journal.latencies(),
+        latencies,
+        histograms_us,
         commit_to_ack,
-        cpu_percent: window.cpu_percent(),
+        cpu_percent: window.after.cpu_percent_since(&window.before),
+        waited_for_a_core_percent: window.after.waited_percent_since(&window.before),
         peak_rss_mib,
         backlog_growth_events: backlog_growth::of(&window.backlog),
         load_average: machine::load(),
@@ -204,52 +209,7 @@ impl<'r> Run<'r> {
     }
 
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            at: Instant::now(),
-            carrier: usage(self.child.pid()),
-            walsender: usage(self.walsender),
-            broker: self.installation.brokers_usage(),
-            bench: usage(process::id()),
-        }
-    }
-}
-
-fn usage(pid: u32) -> Usage {
-    Usage::of(pid).unwrap_or_default()
-}
-
-#[cfg(test)]
-impl Steady {
-    /// A punctual writer and one latency for all, at a rate.
-    pub(crate) fn example(rate_events_per_s: u32, latency: Latency) -> Steady {
-        let load = Load::of_single_rows(rate_events_per_s, 600, 1, 2);
-        Steady {
-            carrier: "the relay".to_owned(),
-            load,
-            events: 1,
-            writer: Punctuality {
-                achieved_events_per_s: f64::from(rate_events_per_s),
-                late_share: 0.0,
-                max_lag_ms: 0.0,
-                never_begun: 0,
-            },
-            latencies: Latencies {
-                insert_to_commit: latency,
-                insert_to_consumer: latency,
-                intended_to_consumer: latency,
-                commit_to_consumer: latency,
-            },
-            commit_to_ack: Some(latency),
-            cpu_percent: CpuPercent {
-                carrier: 10.0 * latency.p50_ms,
-                walsender: 0.0,
-                broker: 0.0,
-                bench: 0.0,
-            },
-            peak_rss_mib: 12.0,
-            backlog_growth_events: 0.0,
-            load_average: 0.0,
-        }
+        Snapshot::of(self.child.pid(), self.walsender, self.installation)
     }
 }
 
@@ -259,25 +219,4 @@ struct Window {
     before: Snapshot,
     after: Snapshot,
     backlog: Vec<u32>,
-}
-
-struct Snapshot {
-    at: Instant,
-    carrier: Usage,
-    walsender: Usage,
-    broker: Usage,
-    bench: Usage,
-}
-
-impl Window {
-    fn cpu_percent(&self) -> CpuPercent {
-        let between = self.after.at - self.before.at;
-        let percent = |of: fn(&Snapshot) -> Usage| of(&self.after).core_percent_since(of(&self.before), between);
-        CpuPercent {
-            carrier: percent(|snapshot| snapshot.carrier),
-            walsender: percent(|snapshot| snapshot.walsender),
-            broker: percent(|snapshot| snapshot.broker),
-            bench: percent(|snapshot| snapshot.bench),
-        }
-    }
 }

@@ -5,6 +5,8 @@
 
 mod backlog_growth;
 mod commit_to_ack;
+#[cfg(test)]
+mod example;
 mod journal;
 mod latency;
 mod load;
@@ -12,7 +14,10 @@ mod measure;
 mod peak;
 mod reader;
 mod report;
+mod rest;
 mod search;
+mod snapshot;
+mod tables;
 mod verdict;
 mod writer;
 
@@ -20,13 +25,15 @@ use std::path::Path;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args};
+use serde::Serialize;
 
-use crate::backlog::ROW_BYTES_MIN;
+use crate::backlog::Payload;
 use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
-use crate::results::{self, Circumstances};
+use crate::results::{Circumstances, Folder};
 use crate::subject::Subject;
+use crate::warm_up::{self, RECORDS};
 use crate::{machine, plot, progress};
 #[cfg(test)]
 pub(crate) use latency::Latency;
@@ -35,7 +42,7 @@ pub(crate) use measure::{Steady, measure};
 use report::Report;
 use search::{RATE_MAX, RATE_MIN};
 
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct Options {
     /// Events a second that are offered; with --search the first rate to try
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(i64::from(RATE_MIN)..=i64::from(RATE_MAX)))]
@@ -46,8 +53,11 @@ pub(crate) struct Options {
     /// The load is on for so long before anything counts
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
     warm_up_seconds: u32,
-    /// A broker that has just started compiles its own code first: it gets the load for so long before everything else
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=600))]
+    /// A broker that has just started compiles its own code first: before everything else the relay drains so many records
+    #[arg(long, default_value_t = RECORDS, value_parser = clap::value_parser!(u32).range(0..=100_000_000))]
+    broker_warm_up_records: u32,
+    /// And after them it gets the load for so long: single rows come in requests of another kind
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=600))]
     broker_warm_up_seconds: u32,
     /// How often it is measured; medians are reported. With --search a rate is held when most repetitions are, and one that is not gets a second try
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -56,7 +66,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rows_per_transaction: u32,
     /// Bytes of a row on the wire, about
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(ROW_BYTES_MIN..=1_000_000))]
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(Payload::ROW_BYTES_MIN..=1_000_000))]
     row_bytes: u32,
     /// Connections that write [default: as many as the rate needs when a commit takes 4 ms, 8 to 64]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200))]
@@ -72,7 +82,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     p99_bound_ms: u32,
     #[command(flatten)]
+    #[serde(skip)]
     subject: Subject,
+    #[command(flatten)]
+    #[serde(skip)]
+    folder: Folder,
 }
 
 impl Options {
@@ -96,36 +110,39 @@ impl Options {
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let program = options.subject.program()?;
     let load_before = machine::load();
-    let installation = Installation::start(program, &options.subject.overrides, interrupt)?;
-    warm_up_broker(&installation, options, interrupt)?;
+    let installation = Installation::start(program, &options.subject, interrupt)?;
+    warm_up::drain(&installation, options.broker_warm_up_records, interrupt)?;
+    warm_up_with_load(&installation, options, interrupt)?;
     let measure_at = |rate| repeat(&installation, options, rate, interrupt);
-    if options.search {
+    let circumstances = || Circumstances::now(&options.subject, options, load_before);
+    let numbers = if options.search {
         let found = peak::search(options.rate, f64::from(options.p99_bound_ms), measure_at)?;
-        let report = peak::Report::new(Circumstances::now(&options.subject.overrides, load_before), found);
-        say(&report.table(), &report.keep()?, &report.numbers());
+        let report = peak::Report::new(circumstances(), found);
+        say(&report.table(), &report.keep(options.folder.path())?);
+        report.numbers()
     } else {
-        let runs = measure_at(options.rate)?;
-        let report = Report::new(Circumstances::now(&options.subject.overrides, load_before), runs);
-        say(&report.table(), &report.keep()?, &report.numbers());
-    }
+        let report = Report::new(circumstances(), measure_at(options.rate)?);
+        say(&report.table(), &report.keep(options.folder.path())?);
+        report.numbers()
+    };
+    plot::from_results(options.folder.path());
+    print!("\n{numbers}");
     Ok(())
 }
 
-/// Tables, where the results are, plots, and the numbers last.
-fn say(table: &str, kept: &Path, numbers: &str) {
+/// Says tables and where the results are.
+fn say(table: &str, kept: &Path) {
     println!("{table}\nkept in {}", kept.display());
-    plot::from_results(results::folder());
-    print!("\n{numbers}");
 }
 
-fn warm_up_broker(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
+fn warm_up_with_load(installation: &Installation, options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
     let load = Load {
         warm_up_s: 0,
         window_s: options.broker_warm_up_seconds,
         ..options.load(options.rate)
     };
     if load.window_s > 0 {
-        progress::step("warming up the broker");
+        progress::step("warming up the broker with the load");
         measure(installation, &installation.topic, &installation.relay, load, interrupt)?;
     }
     Ok(())

@@ -1,12 +1,13 @@
 //! The results at one rate: tables for people, a file for comparisons, and the numbers that are looked for.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::latency::Latency;
 use super::measure::Steady;
+use super::tables;
 use crate::failure::Failure;
 use crate::median::median;
 use crate::results::Circumstances;
@@ -17,8 +18,9 @@ a transaction is late when it begins more than 1 ms after that. \"Insert\" is ju
 \"commit\" when it has returned, \"consumer\" when a consumer in this program has the record. \
 Commit to ack is the relay's own histogram: from the time that PostgreSQL puts into the commit record, \
 before it writes the record to disk, to the last acknowledgement; its percentiles are interpolated evenly inside its buckets, \
-its maximum is a bucket's upper bound. CPU is in percent of one core over the window; \
-all processes share the machine, this program (writer and consumer) included.\n";
+its maximum is a bucket's upper bound. CPU is in percent of one core over the window, that of PostgreSQL's other processes \
+without the walsender, idle and stolen (by the host, for other guests) of all cores together; who waits for a core could run, \
+and its threads are added up. All processes share the machine, this program (writer and consumer) included.\n";
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -42,7 +44,11 @@ pub(super) struct Numbers {
     commit_to_ack: Option<Latency>,
     relay_cpu_percent: f64,
     walsender_cpu_percent: f64,
+    backends_cpu_percent: f64,
     broker_cpu_percent: f64,
+    idle_percent: f64,
+    stolen_percent: f64,
+    relay_waited_percent: Option<f64>,
     relay_peak_rss_mib: f64,
 }
 
@@ -57,16 +63,17 @@ impl Report {
 
     /// Markdown: a line for each run, a line for each of its latencies, and how they were measured.
     pub(super) fn table(&self) -> String {
-        let mut table = costs(&self.runs);
-        table.push_str(&latencies(&self.runs));
+        let mut table = tables::writing(&self.runs);
+        table.push_str(&tables::cores(&self.runs));
+        table.push_str(&tables::latencies(&self.runs));
         let (before, after) = (self.circumstances.load_before, self.circumstances.load_after);
         let _ = write!(table, "\n{METHOD}Load average: {before:.2} before, {after:.2} after\n");
         table
     }
 
-    /// Writes the results to a file of their own and says where.
-    pub(super) fn keep(&self) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("steady", self, &self.numbers())
+    /// Writes the results to a file of their own in a folder and says where.
+    pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        self.circumstances.keep("steady", folder, self, &self.numbers())
     }
 
     /// One `name=value` a line.
@@ -86,12 +93,19 @@ impl Report {
         percentiles(&mut lines, "intended_to_consumer", Some(&numbers.intended_to_consumer));
         let _ = write!(
             lines,
-            "relay_cpu_percent={:.1}\nwalsender_cpu_percent={:.1}\nbroker_cpu_percent={:.1}\nrelay_peak_rss_mib={:.1}\n",
+            "relay_cpu_percent={:.1}\nwalsender_cpu_percent={:.1}\nbackends_cpu_percent={:.1}\nbroker_cpu_percent={:.1}\n\
+             idle_percent={:.1}\nstolen_percent={:.1}\nrelay_peak_rss_mib={:.1}\n",
             numbers.relay_cpu_percent,
             numbers.walsender_cpu_percent,
+            numbers.backends_cpu_percent,
             numbers.broker_cpu_percent,
+            numbers.idle_percent,
+            numbers.stolen_percent,
             numbers.relay_peak_rss_mib,
         );
+        if let Some(waited) = numbers.relay_waited_percent {
+            let _ = writeln!(lines, "relay_waited_for_a_core_percent={waited:.1}");
+        }
         lines
     }
 }
@@ -112,6 +126,8 @@ impl Numbers {
     pub(super) fn of(runs: &[Steady]) -> Numbers {
         let over = |number: fn(&Steady) -> f64| median(runs.iter().map(number));
         let latency = |of: fn(&Steady) -> Latency| medians(&runs.iter().map(of).collect::<Vec<_>>());
+        let waited = runs.iter().filter_map(|run| run.waited_for_a_core_percent);
+        let waited: Vec<f64> = waited.map(|waited| waited.carrier).collect();
         let acks: Vec<Latency> = runs.iter().filter_map(|run| run.commit_to_ack).collect();
         Numbers {
             rate_events_per_s: over(|run| f64::from(run.load.rate_events_per_s)),
@@ -124,7 +140,11 @@ impl Numbers {
             commit_to_ack: (!acks.is_empty()).then(|| medians(&acks)),
             relay_cpu_percent: over(|run| run.cpu_percent.carrier),
             walsender_cpu_percent: over(|run| run.cpu_percent.walsender),
+            backends_cpu_percent: over(|run| run.cpu_percent.backends),
             broker_cpu_percent: over(|run| run.cpu_percent.broker),
+            idle_percent: over(|run| run.cpu_percent.idle),
+            stolen_percent: over(|run| run.cpu_percent.stolen),
+            relay_waited_percent: (!waited.is_empty()).then(|| median(waited)),
             relay_peak_rss_mib: over(|run| run.peak_rss_mib),
         }
     }
@@ -142,69 +162,6 @@ fn medians(latencies: &[Latency]) -> Latency {
     }
 }
 
-fn costs(runs: &[Steady]) -> String {
-    let mut table = String::from(
-        "| run | offered events/s | achieved | events | connections | begun late % | longest lag ms | never begun | \
-         CPU %: carrier | walsender | broker | bench | peak MiB: carrier | backlog growth | load |\n\
-         | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |\n",
-    );
-    for (nth, run) in (1..).zip(runs) {
-        let (writer, cpu) = (&run.writer, &run.cpu_percent);
-        let _ = writeln!(
-            table,
-            "| {nth} | {} | {:.0} | {} | {} | {:.2} | {:.1} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.2} |",
-            run.load.rate_events_per_s,
-            writer.achieved_events_per_s,
-            run.events,
-            run.load.connections,
-            100.0 * writer.late_share,
-            writer.max_lag_ms,
-            writer.never_begun,
-            cpu.carrier,
-            cpu.walsender,
-            cpu.broker,
-            cpu.bench,
-            run.peak_rss_mib,
-            run.backlog_growth_events,
-            run.load_average,
-        );
-    }
-    table
-}
-
-fn latencies(runs: &[Steady]) -> String {
-    let mut table = String::from(
-        "\n| run | from | to | p50 | p90 | p99 | p99.9 | max |\n| --: | --- | --- | --: | --: | --: | --: | --: |\n",
-    );
-    for (nth, run) in (1..).zip(runs) {
-        let latencies = &run.latencies;
-        let lines = [
-            ("intended | consumer", Some(latencies.intended_to_consumer)),
-            ("insert | consumer", Some(latencies.insert_to_consumer)),
-            ("commit | consumer", Some(latencies.commit_to_consumer)),
-            ("commit | ack", run.commit_to_ack),
-            ("insert | commit", Some(latencies.insert_to_commit)),
-        ];
-        for (from_to, latency) in lines {
-            let Some(Latency {
-                p50_ms,
-                p90_ms,
-                p99_ms,
-                p99_9_ms,
-                max_ms,
-            }) = latency
-            else {
-                continue;
-            };
-            let _ = writeln!(
-                table,
-                "| {nth} | {from_to} | {p50_ms:.2} | {p90_ms:.2} | {p99_ms:.2} | {p99_9_ms:.2} | {max_ms:.1} |"
-            );
-        }
-    }
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,7 +170,7 @@ mod tests {
     fn each_number_is_the_median_of_its_own_over_the_runs() {
         let runs = [(1.0, 30.0), (2.0, 10.0), (3.0, 20.0)];
         let runs = runs.map(|(p50_ms, p99_ms)| Steady::example(2_000, Latency::example(p50_ms, p99_ms)));
-        let lines = Report::new(Circumstances::now(&[], 0.0), runs.to_vec()).numbers();
+        let lines = Report::new(Circumstances::example(), runs.to_vec()).numbers();
         for line in [
             "steady_rate_events_per_s=2000",
             "steady_commit_to_ack_p50_ms=2.00",
@@ -230,7 +187,7 @@ mod tests {
             commit_to_ack: None,
             ..Steady::example(10, Latency::example(1.0, 2.0))
         };
-        let lines = Report::new(Circumstances::now(&[], 0.0), vec![run]).numbers();
+        let lines = Report::new(Circumstances::example(), vec![run]).numbers();
         assert!(
             !lines.contains("commit_to_ack") && lines.contains("commit_to_consumer"),
             "{lines}"

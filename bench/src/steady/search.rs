@@ -1,4 +1,5 @@
-//! Which rate to try next: doubled until one is not held, or halved until one is, then the middle between the two.
+//! Which rate to try next: doubled until one is not held, or halved until one is, then the middle between the two, and
+//! in the end the highest that was held once more.
 
 /// The bounds of what can be offered.
 pub(super) const RATE_MIN: u32 = 10;
@@ -8,25 +9,42 @@ pub(super) const RATE_MAX: u32 = 200_000;
 const PRECISION: f64 = 0.05;
 
 /// A search for the highest rate that is held.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Search {
     start: u32,
-    held: Option<u32>,
+    /// In ascending order.
+    held: Vec<u32>,
     not_held: Option<u32>,
+    is_confirmed: bool,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    Try(u32),
+    /// The highest rate that was held, once more: it may have been luck.
+    Confirm(u32),
 }
 
 impl Search {
     pub(super) fn from(start: u32) -> Search {
         Search {
             start,
-            held: None,
+            held: Vec::new(),
             not_held: None,
+            is_confirmed: false,
         }
     }
 
-    /// `None` when it is found, or out of bounds.
-    pub(super) fn next(&self) -> Option<u32> {
-        match (self.held, self.not_held) {
+    /// `None` when the peak is found and confirmed, or when there is none.
+    pub(super) fn next(&self) -> Option<Next> {
+        let confirm = || Some(Next::Confirm(self.peak()?)).filter(|_| !self.is_confirmed);
+        self.next_try().map(Next::Try).or_else(confirm)
+    }
+
+    /// `None` when it is as exact as it will be, or out of bounds.
+    fn next_try(&self) -> Option<u32> {
+        match (self.peak(), self.not_held) {
             (None, None) => Some(self.start),
             (Some(held), None) => (held < RATE_MAX).then_some((held * 2).min(RATE_MAX)),
             (None, Some(not_held)) => (not_held > RATE_MIN).then(|| (not_held / 2).max(RATE_MIN)),
@@ -37,17 +55,22 @@ impl Search {
         }
     }
 
-    pub(super) fn note(&mut self, rate: u32, held: bool) {
-        if held {
-            self.held = Some(rate);
-        } else {
-            self.not_held = Some(rate);
+    /// What has come of it. A rate that is not confirmed was not held, and the search goes on below it.
+    pub(super) fn note(&mut self, tried: Next, is_held: bool) {
+        match (tried, is_held) {
+            (Next::Try(rate), true) => self.held.push(rate),
+            (Next::Try(rate), false) => self.not_held = Some(rate),
+            (Next::Confirm(_), true) => self.is_confirmed = true,
+            (Next::Confirm(rate), false) => {
+                self.held.pop();
+                self.not_held = Some(rate);
+            }
         }
     }
 
     /// The highest rate that was held.
     pub(super) fn peak(&self) -> Option<u32> {
-        self.held
+        self.held.last().copied()
     }
 }
 
@@ -55,14 +78,28 @@ impl Search {
 mod tests {
     use super::*;
 
-    /// The rates that are tried when everything up to `limit` is held, and what is found.
-    fn search(start: u32, limit: u32) -> (Vec<u32>, Option<u32>) {
+    /// What is tried when everything up to `limit` is held, the first time and later, and what is found.
+    fn search_with(start: u32, limit: u32, limit_later: u32) -> (Vec<Next>, Option<u32>) {
         let (mut search, mut tried) = (Search::from(start), Vec::new());
-        while let Some(rate) = search.next() {
-            tried.push(rate);
-            search.note(rate, rate <= limit);
+        while let Some(next) = search.next() {
+            tried.push(next);
+            let is_held = match next {
+                Next::Try(rate) => rate <= limit,
+                Next::Confirm(rate) => rate <= limit_later,
+            };
+            search.note(next, is_held);
         }
         (tried, search.peak())
+    }
+
+    /// The rates that are tried when everything up to `limit` is held, but for the last, which confirms the one found.
+    fn search(start: u32, limit: u32) -> (Vec<u32>, Option<u32>) {
+        let (tried, peak) = search_with(start, limit, limit);
+        let rates = tried.into_iter().filter_map(|next| match next {
+            Next::Try(rate) => Some(rate),
+            Next::Confirm(_) => None,
+        });
+        (rates.collect(), peak)
     }
 
     #[test]
@@ -92,5 +129,27 @@ mod tests {
     fn it_ends_at_both_bounds() {
         assert_eq!(search(2000, RATE_MAX).1, Some(RATE_MAX));
         assert_eq!(search(2000, 0).1, None);
+    }
+
+    #[test]
+    fn the_peak_is_tried_once_more_at_the_end() {
+        let (tried, peak) = search_with(1000, 5100, 5100);
+        assert_eq!(tried.last(), Some(&Next::Confirm(5000)));
+        assert_eq!(peak, Some(5000));
+    }
+
+    #[test]
+    fn a_peak_that_is_not_confirmed_is_lowered_until_one_is() {
+        let (tried, peak) = search_with(1000, 5100, 2600);
+        let confirmed: Vec<Next> = tried
+            .iter()
+            .filter(|next| matches!(next, Next::Confirm(_)))
+            .copied()
+            .collect();
+        assert_eq!(confirmed.first(), Some(&Next::Confirm(5000)));
+        let peak = peak.expect("one is held");
+        assert_eq!(confirmed.last(), Some(&Next::Confirm(peak)));
+        assert!((2_000..=2_600).contains(&peak), "{peak} after {tried:?}");
+        assert_eq!(search_with(1000, 5100, 0).1, None);
     }
 }

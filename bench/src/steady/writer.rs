@@ -119,8 +119,7 @@ impl Session {
         let database = Database::connect(facts, DATABASE, interrupt)?;
         let synchronous = if load.synchronous_commit { "on" } else { "off" };
         database.execute("take a setting", &format!("SET synchronous_commit = {synchronous}"))?;
-        let row_bytes = load.row_bytes;
-        let sql = Payload::OfRow { row_bytes }.rows(Keys::Distinct, "$1::int4", "$2::int4");
+        let sql = Payload::of_row(load.row_bytes).rows(Keys::Distinct, "$1::int4", "$2::int4");
         let insert = database.prepare("prepare the insert", &sql)?;
         Ok(Session { database, insert })
     }

@@ -21,9 +21,6 @@ use super::topics::Topics;
 
 const READY_LIMIT: Duration = Duration::from_mins(2);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
-/// One node gets room for a benchmark, three must fit on a small machine together.
-const JVM_ONE: [&str; 2] = ["-Xmx512m", "-XX:+UseG1GC"];
-const JVM_THREE: [&str; 3] = ["-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /// Running Kafka nodes. Dropped, they are killed and their data are removed.
 #[derive(Debug)]
@@ -32,6 +29,7 @@ pub struct Kafka {
     bootstrap_servers: String,
     topics: Topics,
     launch: Launch,
+    jvm: Vec<String>,
     doors: Option<KafkaDoors>,
     nodes: Vec<Node>,
 }
@@ -109,6 +107,7 @@ impl Kafka {
             bootstrap_servers,
             topics,
             launch,
+            jvm: options.jvm_options(),
             doors,
             nodes,
         };
@@ -304,10 +303,9 @@ impl Kafka {
             return Err(StackError::Running { server });
         }
         self.forget_process(index)?;
-        let heap: &[&str] = if self.nodes.len() == 1 { &JVM_ONE } else { &JVM_THREE };
         let node = &mut self.nodes[index];
         let config = node.config();
-        let mut command = self.launch.command(heap, "kafka.Kafka");
+        let mut command = self.launch.command(&self.jvm, "kafka.Kafka");
         command.arg(&config).current_dir(&node.folder);
         let process = ServerProcess::spawn(command, &server, &config.display().to_string(), &node.log_file)?;
         self.claim.started(process.record())?;

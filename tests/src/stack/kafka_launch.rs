@@ -1,5 +1,6 @@
 //! How the Java programs of Kafka are started.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -39,7 +40,7 @@ impl Launch {
     }
 
     /// A command that runs a class with these options of the virtual machine.
-    pub(super) fn command(&self, jvm: &[&str], class: &str) -> Command {
+    pub(super) fn command(&self, jvm: &[impl AsRef<OsStr>], class: &str) -> Command {
         let mut command = Command::new(&self.java);
         // Variables of the caller's own Kafka or Java set-up have no business here.
         for variable in [

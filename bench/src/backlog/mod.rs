@@ -1,5 +1,7 @@
 //! Fills the outbox table: a backlog for whoever drains it.
 
+mod payload;
+
 use std::fmt;
 
 use clap::ValueEnum;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use crate::database::Database;
 use crate::failure::Failure;
 use crate::progress::Progress;
+pub(crate) use payload::{Payload, row_number};
 
 /// The type of every row; it chooses the topic.
 pub(crate) const AGGREGATE_TYPE: &str = "order";
@@ -16,39 +19,6 @@ pub(crate) const AGGREGATE_TYPE: &str = "order";
 pub(crate) const ROWS_PER_TRANSACTION: u32 = 100;
 /// Rows that go to the server in one statement: enough to be quick, few enough to show progress.
 const ROWS_PER_STATEMENT: u32 = 10_000;
-
-/// What a row carries.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Payload {
-    /// About 600 bytes of row on the wire. An order as an application would write it: names repeat, values do not.
-    Large,
-    /// About 100 bytes of payload.
-    Small,
-    /// A row of this many bytes on the wire: as `Large` where that fits, otherwise as `Small`, otherwise hardly more than
-    /// its number: a row has 160 bytes at the least.
-    OfRow { row_bytes: u32 },
-}
-
-/// What a row has on the wire beside its payload: frame, columns and their lengths.
-const BESIDE_PAYLOAD_BYTES: u32 = 120;
-/// The whole beginning of a large document fits in this.
-const LARGE_BEGINNING_BYTES: u32 = 320;
-/// That of a small one fits in this.
-const SMALL_BEGINNING_BYTES: u32 = 90;
-/// That of the smallest one.
-const TINY_BEGINNING_BYTES: u32 = 35;
-/// Documents begin with the number of their row.
-const NUMBER_FOLLOWS: &[u8] = br#"{"order_id":"#;
-
-/// The smallest row that [`Payload::OfRow`] makes like a `Small` one.
-pub(crate) const ROW_BYTES_MIN: i64 = 220;
-
-/// The number of the row that a document was made for.
-pub(crate) fn row_number(document: &[u8]) -> Option<u32> {
-    let rest = document.strip_prefix(NUMBER_FOLLOWS)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
-}
 
 /// Which rows are of one aggregate, that is: have one key and stay in order.
 #[derive(Debug, Clone, Copy)]
@@ -70,49 +40,13 @@ impl Keys {
 }
 
 impl Payload {
-    /// The beginning of the document for row `i` as SQL; it ends inside a string that is filled up.
-    const fn beginning(self) -> &'static str {
-        match self {
-            Payload::OfRow { .. } if self.bytes() < SMALL_BEGINNING_BYTES => r#"format('{"order_id":%s,"note":"', i)"#,
-            Payload::OfRow { .. } if self.bytes() < LARGE_BEGINNING_BYTES => Payload::Small.beginning(),
-            Payload::Large | Payload::OfRow { .. } => {
-                r#"format('{"order_id":%s,"customer_id":"%s","placed_at":"2026-01-05T09:30:00Z","currency":"EUR",' ||
-                    '"total_cents":%s,"lines":[{"sku":"SKU-%s","quantity":%s,"unit_price_cents":1299},' ||
-                    '{"sku":"SKU-%s","quantity":%s,"unit_price_cents":450}],"note":"',
-                    i, md5(i::text), i::int8 * 7919 % 100000, i::int8 * 31 % 9973, i % 9, i::int8 * 17 % 9973, i % 5)"#
-            }
-            Payload::Small => r#"format('{"order_id":%s,"customer_id":"%s","note":"', i, md5(i::text))"#,
-        }
-    }
-
-    /// The document's size.
-    const fn bytes(self) -> u32 {
-        match self {
-            Payload::Large => 480,
-            Payload::Small => 100,
-            Payload::OfRow { row_bytes } => {
-                let bytes = row_bytes.saturating_sub(BESIDE_PAYLOAD_BYTES);
-                // A constant function has no `max`.
-                if bytes < TINY_BEGINNING_BYTES {
-                    TINY_BEGINNING_BYTES
-                } else {
-                    bytes
-                }
-            }
-        }
-    }
-
-    /// Inserts the rows `first` to `last`.
+    /// Inserts the rows `first` to `last`, whose payloads are prepared.
     pub(crate) fn rows(self, keys: Keys, first: &str, last: &str) -> String {
         self.rows_of(PayloadType::Json, keys, first, last)
     }
 
     fn rows_of(self, payload_type: PayloadType, keys: Keys, first: &str, last: &str) -> String {
-        let (beginning, filled) = (self.beginning(), self.bytes() - 2);
-        let number = keys.number();
-        let document = payload_type.of(&format!(
-            r#"(rpad({beginning}, {filled}, 'please ring twice ') || '"}}')"#
-        ));
+        let (number, document) = (keys.number(), payload_type.of(&self.document()));
         format!(
             r"INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload)
                SELECT '{AGGREGATE_TYPE}', 'order-' || lpad(({number})::text, 8, '0'), 'order_placed',
@@ -173,6 +107,7 @@ pub(crate) struct Filling {
 impl Filling {
     /// Fills them in. Returns the bytes of WAL that this took.
     pub(crate) fn fill(self, database: &Database) -> Result<f64, Failure> {
+        self.payload.prepare(database)?;
         let before = database.end_of_wal()?;
         let progress = Progress::new("filling in rows", self.rows);
         let mut done = 0;
@@ -210,7 +145,7 @@ pub(crate) fn fill(database: &Database, rows: u32, rows_per_transaction: u32, ke
     let filling = Filling {
         rows,
         rows_per_transaction,
-        payload: Payload::Large,
+        payload: Payload::USUAL,
         payload_type: PayloadType::Json,
         keys,
     };
@@ -219,7 +154,14 @@ pub(crate) fn fill(database: &Database, rows: u32, rows_per_transaction: u32, ke
 
 /// Fills in rows as one transaction.
 pub(crate) fn fill_at_once(database: &Database, rows: u32, payload: Payload) -> Result<(), Failure> {
+    payload.prepare(database)?;
     database.execute("take the rows", &payload.rows(Keys::Distinct, "1", &rows.to_string()))
+}
+
+/// Takes all rows away, and what they have left in the indexes, so that whoever comes next does not pay for them.
+pub(crate) fn take_away(database: &Database) -> Result<(), Failure> {
+    database.execute("empty the outbox", "TRUNCATE outbox")?;
+    database.execute("write a checkpoint", "CHECKPOINT")
 }
 
 #[cfg(test)]
@@ -227,19 +169,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_tells_its_row() {
-        assert_eq!(row_number(br#"{"order_id":4711,"note":""}"#), Some(4711));
-        assert_eq!(row_number(br#"{"order_id":,"note":""}"#), None);
-        assert_eq!(row_number(b"{}"), None);
-    }
-
-    #[test]
     fn a_statement_fills_in_whole_transactions() {
         let rows_per_statement = |rows_per_transaction| {
             let filling = Filling {
                 rows: 1,
                 rows_per_transaction,
-                payload: Payload::Large,
+                payload: Payload::USUAL,
                 payload_type: PayloadType::Json,
                 keys: Keys::Distinct,
             };
@@ -248,12 +183,5 @@ mod tests {
         assert_eq!(rows_per_statement(1), 10_000);
         assert_eq!(rows_per_statement(3_000), 9_000);
         assert_eq!(rows_per_statement(1_000_000), 1_000_000);
-    }
-
-    #[test]
-    fn the_smallest_row_still_has_a_whole_document() {
-        let bytes = |row_bytes| Payload::OfRow { row_bytes }.bytes();
-        assert_eq!(bytes(100), TINY_BEGINNING_BYTES);
-        assert_eq!(bytes(600), Payload::Large.bytes());
     }
 }

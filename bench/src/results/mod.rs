@@ -1,46 +1,90 @@
 //! Results are kept in files, one for each run, with what else must be known to compare them.
 
+mod parameters;
+mod suitable;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use clap::Args;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
+use crate::subject::Subject;
+#[cfg(test)]
+pub(crate) use suitable::objection_to;
+pub(crate) use suitable::{Choice, choose, name};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+/// It is not part of the repository.
+const WORKSPACE_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
+
+/// Where results are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Folder {
+    /// Where results are kept, instead of this workspace's folder
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.as_deref().unwrap_or(Path::new(WORKSPACE_FOLDER))
+    }
+}
 
 /// When, where and with what it was measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Circumstances {
     pub(crate) finished_unix_s: u64,
     pub(crate) machine: Machine,
+    /// `None`: the release build of this workspace.
+    #[serde(default)]
+    pub(crate) relay_program: Option<PathBuf>,
     pub(crate) relay_overrides: Vec<String>,
+    /// What the sub-command was given, defaults included. Earlier results lack it.
+    #[serde(default)]
+    pub(crate) parameters: Value,
     pub(crate) load_before: f64,
     pub(crate) load_after: f64,
 }
 
 impl Circumstances {
     /// The load average was looked at before; the rest is as it is now.
-    pub(crate) fn now(overrides: &[String], load_before: f64) -> Circumstances {
+    pub(crate) fn now(subject: &Subject, parameters: &impl Serialize, load_before: f64) -> Circumstances {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         Circumstances {
             finished_unix_s: since_epoch.unwrap_or_default().as_secs(),
             machine: Machine::this(),
-            relay_overrides: overrides.to_vec(),
+            relay_program: subject.relay.clone(),
+            relay_overrides: subject.overrides.clone(),
+            // Numbers, words and lists of them: nothing that has no form in JSON.
+            parameters: serde_json::to_value(parameters).unwrap_or_default(),
             load_before,
             load_after: machine::load(),
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn example() -> Circumstances {
+        Circumstances::now(&Subject::default(), &(), 0.0)
+    }
+
     /// Writes the results of one run of a sub-command, which hold these circumstances, and its numbers by name to a file of
-    /// their own, and says where.
-    pub(crate) fn keep(&self, command: &str, results: &impl Serialize, numbers: &str) -> Result<PathBuf, Failure> {
-        fs::create_dir_all(folder()).map_err(Failure::file("make", folder()))?;
-        let file = folder().join(format!("{command}-{}.json", self.finished_unix_s));
+    /// their own in a folder, and says where.
+    pub(crate) fn keep(
+        &self,
+        command: &str,
+        folder: &Path,
+        results: &impl Serialize,
+        numbers: &str,
+    ) -> Result<PathBuf, Failure> {
+        fs::create_dir_all(folder).map_err(Failure::file("make", folder))?;
+        let file = folder.join(format!("{command}-{}.json", self.finished_unix_s));
         let kept = Kept {
             results,
             values: Values::parse(numbers),
@@ -88,6 +132,13 @@ impl Values {
         Ok(serde_json::from_str::<Results>(json)?.values)
     }
 
+    /// Takes over what is only in others.
+    pub(crate) fn complete_with(&mut self, others: &Values) {
+        for (name, value) in &others.0 {
+            self.0.entry(name.clone()).or_insert(*value);
+        }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }
@@ -101,17 +152,13 @@ impl fmt::Display for Values {
     }
 }
 
-/// Where results are kept; it is not part of the repository.
-pub(crate) fn folder() -> &'static Path {
-    Path::new(FOLDER)
-}
-
-/// The newest results of a sub-command in a folder.
-pub(crate) fn newest(command: &str, folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files
-        .max_by_key(|file| stamp(command, file))
-        .filter(|file| stamp(command, file).is_some())
+/// All results of a sub-command in a folder, the newest first.
+fn all(command: &str, folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.map(|entry| entry.path());
+    let mut stamped: Vec<(u64, PathBuf)> = files.filter_map(|file| Some((stamp(command, &file)?, file))).collect();
+    stamped.sort_unstable_by(|one, other| other.cmp(one));
+    stamped.into_iter().map(|(_, file)| file).collect()
 }
 
 /// When it was finished, if it is results of this sub-command.
@@ -143,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_results_are_those_of_the_same_sub_command_with_the_latest_stamp() {
+    fn the_results_of_a_sub_command_are_those_with_its_name_and_a_stamp_and_the_newest_comes_first() {
         let folder = tempfile::tempdir().expect("a folder");
         for name in [
             "smoke-9.json",
@@ -151,13 +198,14 @@ mod tests {
             "micro-11.json",
             "smoke-12.svg",
             "smoke-x.json",
+            "steady-search-13.json",
         ] {
             fs::write(folder.path().join(name), "").expect("a file");
         }
-        assert_eq!(
-            newest("smoke", folder.path()),
-            Some(folder.path().join("smoke-10.json"))
-        );
-        assert_eq!(newest("steady", folder.path()), None);
+        let found = |command| all(command, folder.path());
+        let expected = ["smoke-10.json", "smoke-9.json"].map(|name| folder.path().join(name));
+        assert_eq!(found("smoke"), expected);
+        assert_eq!(found("steady"), Vec::<PathBuf>::new());
+        assert_eq!(all("smoke", &folder.path().join("absent")), Vec::<PathBuf>::new());
     }
 }
