@@ -7,6 +7,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 mod dead_letter;
+mod delivery_state;
 pub mod fault;
 mod hex;
 mod kafka;

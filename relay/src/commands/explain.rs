@@ -17,7 +17,7 @@ const INTRODUCTION: &str = "\
 Whatever keeps events from flowing is one of the faults. `/readyz` and the log name it by its code, with the details and
 the next step of the case at hand; `outbox_relay_fault{part,code}` is 1 as long as it stands and gone when it is over.
 `part` says where: `postgres` (the connections), `kafka` (the brokers), `line` (the records in flight), `row` (the next row),
-`dead_letters` (their table), `pause` (what somebody has stopped on purpose).
+`dead_letters` (their table), `delivery_state` (its table), `pause` (what somebody has stopped on purpose).
 
 `outbox-relay run` exits for none of them, loses nothing over them and goes on by itself once the cause is gone. Changes of
 its own configuration count after a restart; files with secrets are read anew on every connect. Every other command does

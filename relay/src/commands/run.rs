@@ -10,6 +10,7 @@ use super::refusal::Entry;
 use super::{Failure, Refusal, block_on, leave};
 use crate::admin::Admin;
 use crate::config::Settings;
+use crate::delivery_state::Journal;
 use crate::kafka::Delivery;
 use crate::line::{Line, Outcome, Purpose};
 use crate::postgres::place;
@@ -27,8 +28,12 @@ pub(super) fn run(settings: Settings, purpose: Purpose) -> Result<(), Failure> {
     let heartbeat = Heartbeat::new(Duration::from_millis(admin.stuck_after_ms));
     show_limits(&metrics, &settings);
 
+    let settings = Arc::new(settings);
+    let journal = Journal::start(&settings, &metrics, &health)
+        .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     let delivery = Delivery::start(&settings, Arc::clone(&metrics), health.clone())
-        .map_err(|error| Failure::not_accepted_by_kafka(&error))?;
+        .map_err(|error| Failure::not_accepted_by_kafka(&error))?
+        .telling(journal);
     let admin = Admin {
         health: health.clone(),
         heartbeat: heartbeat.clone(),
@@ -51,7 +56,6 @@ pub(super) fn run(settings: Settings, purpose: Purpose) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     announce(&settings, bound);
 
-    let settings = Arc::new(settings);
     Janitor::start(&settings, &metrics)
         .map_err(|error| Failure::new(Refusal::SystemRefused, error, "look at the limits of the process"))?;
     let outcome = block_on(async move {

@@ -195,6 +195,10 @@ pub static KEYS: &[Key] = &[
     row("outbox.*.application_may_delete", Switch, Value("false"),
         "Whether migrate lets the application's role delete by id, for those who delete in the transaction that inserts.")
             .note("The relay reads the log: such a row is published all the same. The role can then read and delete any id."),
+    row("outbox.*.delivery_state", Switch, Value("false"),
+        "Whether the database is told what became of each event: table outbox_relay.delivery_state, joined by a view.")
+            .note("A write for each event, and nothing is confirmed before it; docs/DELIVERY_STATE.md has what it costs. Run migrate \
+                   after it is switched on."),
     row("outbox.*.retry.policy", RETRY_POLICY, Unset,
         "Instead of retry.policy, for this outbox.")
             .examples(&["full_jitter"]),

@@ -189,6 +189,8 @@ pub struct OutboxSettings {
     pub on_defect: DefectPolicy,
     /// The application's role may delete by id.
     pub application_may_delete: bool,
+    /// What became of each row is kept in the database.
+    pub delivery_state: bool,
     /// How its records are tried again.
     pub retry: RetrySettings,
     /// What holds instead for some event types; each is in one rule at the most.

@@ -1,10 +1,14 @@
-//! What else has its time: resolved dead letters, the audit trail.
+//! What else has its time: resolved dead letters, what is told of deliveries, the audit trail.
 
 use super::RetentionError;
 use super::mark::Mark;
 use super::pace::Pace;
 use super::session::JanitorSession;
+use super::table::Table;
 use crate::config::Settings;
+
+/// Of the table of delivery states that one statement looks through.
+const BLOCKS: i64 = 256;
 
 /// Removes resolved letters of the mark, and says how many.
 pub(super) async fn letters(
@@ -33,6 +37,35 @@ pub(super) async fn letters(
             return Ok(all);
         }
     }
+}
+
+/// Removes what is told of events of a table that was swept up to the mark.
+pub(super) async fn delivery_state(
+    session: &JanitorSession,
+    table: &Table<'_>,
+    mark: &Mark,
+    pace: &mut Pace<'_>,
+) -> Result<(), RetentionError> {
+    if !table.settings.delivery_state {
+        return Ok(());
+    }
+    let size = "SELECT pg_relation_size('outbox_relay.delivery_state') / current_setting('block_size')::bigint";
+    let blocks: i64 = session.client().query_one(size, &[]).await?.try_get(0)?;
+    let remove = "SELECT outbox_relay.retention_delivery_state($1, $2, $3::text::pg_lsn, $4, $5)";
+    let mark = mark.lsn.to_string();
+    let mut from = 0;
+    while from < blocks {
+        let to = from + BLOCKS;
+        let row = session
+            .client()
+            .query_one(remove, &[&table.slot, &table.outbox, &mark, &from, &to])
+            .await?;
+        let removed: i64 = row.try_get(0)?;
+        pace.breathe(session.client(), u64::try_from(removed).unwrap_or(0))
+            .await?;
+        from = to;
+    }
+    Ok(())
 }
 
 /// Empties what is old of the audit trail, which notes that itself, and says how many rows that are.

@@ -111,6 +111,9 @@ impl Round<'_> {
         let swept = self.sweep(table, mark, pace, &mut report).await;
         self.metrics.retention_rows_archived.inc_by(report.archived_rows);
         self.tell(table, mark, swept.is_ok(), &report).await?;
+        if swept.is_ok() {
+            expiry::delivery_state(self.session, table, mark, pace).await?;
+        }
         match swept {
             Err(error) if error.passes() => {
                 tracing::debug!(table = report.table, "left to the next round: {error}");

@@ -52,7 +52,7 @@ impl Phase {
     }
 }
 
-const PARTS: usize = 6;
+const PARTS: usize = 7;
 
 /// Parts that have a condition of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub enum Part {
     Row,
     /// The table of dead letters.
     DeadLetters,
+    /// The table of what becomes of events.
+    DeliveryState,
     /// What somebody has stopped on purpose.
     Pause,
 }
@@ -78,6 +80,7 @@ impl Part {
         Self::Line,
         Self::Row,
         Self::DeadLetters,
+        Self::DeliveryState,
         Self::Pause,
     ];
 
@@ -89,6 +92,7 @@ impl Part {
             Self::Line => "line",
             Self::Row => "row",
             Self::DeadLetters => "dead_letters",
+            Self::DeliveryState => "delivery_state",
             Self::Pause => "pause",
         }
     }

@@ -73,6 +73,10 @@ pub struct Metrics {
     dead_letters_oldest: Gauge,
     /// Keys whose later events wait behind a dead letter.
     pub dead_letters_parked_keys: IntGauge,
+    /// Delivery states written.
+    pub delivery_states_written: IntCounter,
+    /// Delivery states that wait to be written.
+    pub delivery_states_waiting: IntGauge,
     events_set_aside: IntCounterVec,
     redrives: IntCounterVec,
     slot_lag: Gauge,
@@ -303,6 +307,12 @@ impl Default for Metrics {
                 "retention_last_round_timestamp_seconds",
                 "When the janitor last came to the end of a round; 0 before the first.",
             ),
+            delivery_states_written: make.counter(
+                "delivery_states_written_total",
+                "Delivery states written, of outboxes with delivery_state.",
+            ),
+            delivery_states_waiting: make
+                .int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
             registry: make.0,
         };
         metrics.forget_slot();

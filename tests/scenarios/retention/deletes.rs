@@ -6,7 +6,7 @@ use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::{Writer, WriterOptions};
 
-use super::are_left;
+use super::{are_left, count, purge, purge_all, settle};
 
 const PASSWORD: &str = "not a secret";
 
@@ -63,4 +63,22 @@ fn the_grant_is_for_deleting_by_id_and_for_nothing_else() -> Outcome {
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_is_told_of_deliveries_goes_with_the_rows_and_not_before() -> Outcome {
+    let mut scenario = Setup::new("state_purged")
+        .set("outbox.default.delivery_state", true)
+        .start()?;
+    let _relay = scenario.streaming_relay()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(30)?;
+    settle(&scenario)?;
+    let database = scenario.database()?;
+    let told = || count(&database, "outbox_relay.delivery_state");
+    purge(&scenario, &[])?.must(0, &[])?;
+    ensure(told()? == 30, || format!("{:?} are told of", told()))?;
+    purge_all(&scenario)?.must(0, &[])?;
+    are_left(&scenario, 0)?;
+    ensure(told()? == 0, || format!("{:?} are told of", told()))
 }

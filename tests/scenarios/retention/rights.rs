@@ -9,7 +9,7 @@ use super::{are_left, purge_all};
 const NOT_PERMITTED: &str = "42501";
 
 /// A statement, and the SQLSTATE of its refusal.
-const STATEMENTS: [(&str, Option<&str>); 20] = [
+const STATEMENTS: [(&str, Option<&str>); 21] = [
     ("SELECT count(*) FROM public.outbox", Some(NOT_PERMITTED)),
     ("DELETE FROM public.outbox", Some(NOT_PERMITTED)),
     ("UPDATE public.outbox SET event_type = 'x'", Some(NOT_PERMITTED)),
@@ -39,6 +39,7 @@ const STATEMENTS: [(&str, Option<&str>); 20] = [
         Some("OR007"),
     ),
     ("SELECT outbox_relay.retention_letters('{name}', '0/1', 1000, '{}')", Some("OR007")),
+    ("SELECT outbox_relay.retention_delivery_state('{name}', 'default', '0/1', 0, 1000)", Some("OR007")),
     ("DELETE FROM outbox_relay.dead_letters", Some(NOT_PERMITTED)),
     ("DELETE FROM outbox_relay.audit", Some(NOT_PERMITTED)),
     ("SELECT outbox_relay.audit_append('operation', 'a', 'r', 'w', 'x', '{}')", Some(NOT_PERMITTED)),

@@ -1,4 +1,4 @@
-//! What `migrate` calls for the janitor, and for applications that delete.
+//! What `migrate` calls for the janitor, for applications that delete, and for the delivery state.
 
 use postgres_protocol::escape::escape_literal;
 
@@ -17,8 +17,9 @@ pub(super) fn statements(settings: &Settings) -> Vec<String> {
         let login = escape_literal(login);
         statements.push(format!("SELECT outbox_relay.ensure_janitor_login({janitor}, {login})"));
     }
-    for outbox in settings.outbox.values() {
-        statements.extend(of_outbox(settings, outbox));
+    statements.push(format!("SELECT outbox_relay.ensure_delivery_janitor({janitor})"));
+    for (name, outbox) in &settings.outbox {
+        statements.extend(of_outbox(settings, name, outbox));
     }
     statements
 }
@@ -31,12 +32,17 @@ fn login(settings: &Settings) -> Option<&str> {
     }
 }
 
-fn of_outbox(settings: &Settings, outbox: &OutboxSettings) -> Vec<String> {
+fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<String> {
     let slot = escape_literal(&settings.postgres.slot);
     let publication = escape_literal(&settings.postgres.publication);
     let (schema, table) = (escape_literal(&outbox.schema), escape_literal(&outbox.table));
-    let application = escape_literal(&settings.roles.application);
-    let janitor = escape_literal(&settings.roles.janitor);
+    let [relay, application, operator, janitor] = [
+        &settings.postgres.user,
+        &settings.roles.application,
+        &settings.roles.operator,
+        &settings.roles.janitor,
+    ]
+    .map(|role| escape_literal(role));
     let archives = settings.retention.archive.is_some();
     let mut statements = vec![
         format!("SELECT outbox_relay.ensure_janitor({schema}, {table}, {janitor}, {archives})"),
@@ -48,6 +54,12 @@ fn of_outbox(settings: &Settings, outbox: &OutboxSettings) -> Vec<String> {
     if outbox.application_may_delete {
         statements.push(format!(
             "SELECT outbox_relay.ensure_application_deletes({schema}, {table}, {id}, {application})"
+        ));
+    }
+    if outbox.delivery_state {
+        let name = escape_literal(name);
+        statements.push(format!(
+            "SELECT outbox_relay.ensure_delivery_state({slot}, {name}, {schema}, {table}, {id}, {relay}, {operator})"
         ));
     }
     statements
@@ -80,8 +92,12 @@ mod tests {
     #[test]
     fn what_is_off_by_default_asks_for_nothing() {
         let usual = said("");
-        assert!(!usual.contains("ensure_application_deletes"));
+        assert!(!usual.contains("ensure_application_deletes") && !usual.contains("ensure_delivery_state("));
         let asked = said("outbox.a.application_may_delete = true");
         assert!(asked.contains("ensure_application_deletes('public', 'outbox', 'id', 'outbox_application')"));
+        let asked = said("outbox.a.delivery_state = true");
+        let call =
+            "ensure_delivery_state('outbox_relay', 'a', 'public', 'outbox', 'id', 'outbox_relay', 'outbox_operator')";
+        assert!(asked.contains(call), "{asked}");
     }
 }

@@ -88,6 +88,7 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
     let metadata_headers = reader.read(&format!("outbox.{name}.metadata_headers"), metadata_headers);
     let on_defect = on_defect(reader, name);
     let application_may_delete = reader.read(&format!("outbox.{name}.application_may_delete"), switch);
+    let delivery_state = reader.read(&format!("outbox.{name}.delivery_state"), switch);
     rows_can_be_named(reader, name, columns.as_ref().ok());
     preset?;
     let usual = *retry.ok_or(Noted)?;
@@ -101,6 +102,7 @@ fn outbox(reader: &mut Reader, name: &str, retry: Option<&RetrySettings>) -> Res
         metadata_headers: metadata_headers?,
         on_defect: on_defect?,
         application_may_delete: application_may_delete?,
+        delivery_state: delivery_state?,
         retry: retry?,
         retry_rules: retry_rules?,
     })
@@ -116,18 +118,20 @@ fn on_defect(reader: &mut Reader, name: &str) -> Result<DefectPolicy, Noted> {
     })
 }
 
-/// It goes by the row's id.
+/// Both go by the row's id.
 fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns>) {
     if columns.is_none_or(|columns| columns.id.is_some()) {
         return;
     }
-    let path = format!("outbox.{outbox}.application_may_delete");
-    if reader.text(&path).as_deref() == Some("true") {
-        let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
-        reader.fault(
-            &path,
-            Fault::new(problem, "name the column with the id, or leave this off"),
-        );
+    for switch in ["application_may_delete", "delivery_state"] {
+        let path = format!("outbox.{outbox}.{switch}");
+        if reader.text(&path).as_deref() == Some("true") {
+            let problem = format!("needs the rows' ids, and outbox.{outbox}.columns.id says that there are none");
+            reader.fault(
+                &path,
+                Fault::new(problem, "name the column with the id, or leave this off"),
+            );
+        }
     }
 }
 

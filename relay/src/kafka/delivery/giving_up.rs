@@ -64,6 +64,9 @@ impl<P: Producers> Delivery<P> {
             } else {
                 pipeline.give_up(failed.ticket, parked.clone(), failed.position());
             }
+            if let Some(journal) = &mut self.journal {
+                journal.set_aside(failed.ticket);
+            }
             self.given_up.push(GivenUp {
                 failure: if is_head { failure.take() } else { None },
                 parks_key: parked.is_some(),

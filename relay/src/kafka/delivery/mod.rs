@@ -33,6 +33,7 @@ use self::retry::Retry;
 use crate::clock;
 use crate::config::Settings;
 use crate::dead_letter::{GivenUp, Outgoing};
+use crate::delivery_state::Journal;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::outlet::{Closed, Outlet};
 use crate::kafka::policy;
@@ -68,6 +69,8 @@ pub(crate) struct Delivery<P: Producers = Librdkafka> {
     stall: Stall,
     /// What goes to the dead letters, until somebody takes it.
     given_up: Vec<GivenUp>,
+    /// Where what becomes of events is kept in the database.
+    journal: Option<Journal>,
     metrics: Arc<Metrics>,
     health: Health,
 }
@@ -104,6 +107,11 @@ impl Delivery {
         let producers = Librdkafka::new(settings.kafka.clone(), settings.pipeline.clone());
         let outboxes = settings.outbox.values().cloned().collect();
         Self::with(producers, Retry::new(outboxes, settings.retry), metrics, health)
+    }
+
+    /// Tells a journal what becomes of events.
+    pub(crate) fn telling(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
     }
 }
 
@@ -149,6 +157,7 @@ impl<P: Producers> Delivery<P> {
             renewal: Renewal::default(),
             stall: Stall::default(),
             given_up: Vec::new(),
+            journal: None,
             metrics,
             health,
         })
@@ -184,7 +193,7 @@ impl<P: Producers> Delivery<P> {
         let mut taken = std::mem::take(&mut self.container);
         self.reports.take(&mut taken);
         let (has_come, was_flowing) = (!taken.is_empty(), self.is_flowing());
-        self.acknowledge(pipeline, &taken, now);
+        self.acknowledge(pipeline, &mut taken, now);
         let failed = std::mem::take(&mut taken.failed);
         if let (true, State::Flowing(outlet)) = (taken.has_erred, &mut self.state) {
             outlet.look_for_fatal_error();
@@ -197,16 +206,21 @@ impl<P: Producers> Delivery<P> {
         has_come || self.is_flowing() != was_flowing
     }
 
-    fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &Taken, now: Instant) {
-        for &(ticket, at) in &taken.acknowledged {
-            if let State::Flowing(outlet) = &mut self.state {
+    fn acknowledge(&mut self, pipeline: &mut Pipeline, taken: &mut Taken, now: Instant) {
+        if let State::Flowing(outlet) = &mut self.state {
+            for &(ticket, _) in &taken.acknowledged {
                 outlet.acknowledged(ticket);
             }
+        }
+        self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
+        if let Some(journal) = &mut self.journal {
+            journal.pass(&mut taken.acknowledged);
+        }
+        for &(ticket, at) in &taken.acknowledged {
             if let Some(committed_at) = pipeline.acknowledge(ticket) {
                 self.metrics.show_acknowledged_commit(committed_at, at);
             }
         }
-        self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
         if let State::Flowing(outlet) = &mut self.state {
             for (topic, partitions) in &taken.counted {
                 outlet.counted(topic, *partitions, now);
@@ -253,6 +267,11 @@ impl<P: Producers> Delivery<P> {
         }
     }
 
+    /// What is acknowledged and in the ledger all the same.
+    fn unwritten(&self) -> usize {
+        self.journal.as_ref().map_or(0, Journal::unwritten)
+    }
+
     fn stop_the_line(&mut self, mut failed: Vec<Failed>, is_renewal: bool, now: Instant) {
         let waiting = State::Waiting {
             batching: Batching::Full,
@@ -281,7 +300,7 @@ impl<P: Producers> Delivery<P> {
     }
 
     fn advance(&mut self, pipeline: &mut Pipeline, now: Instant) {
-        let in_flight = pipeline.ledger().in_flight_records();
+        let in_flight = pipeline.ledger().in_flight_records() - self.unwritten();
         match &mut self.state {
             State::Clearing(clearing) if clearing.failed.len() == in_flight => {
                 let (mut failed, batching, fatal) =
@@ -354,6 +373,9 @@ impl<P: Producers> Delivery<P> {
             {
                 let ticket = record.ticket;
                 return self.give_up(failed, ticket, (cause, attempts, parks_key), (pipeline, now));
+            }
+            if let (Some(journal), Some(record)) = (&mut self.journal, blamed) {
+                journal.failed(record.ticket, cause.code.name());
             }
             let until = now + decision.wait;
             // What people know already does not become unknown by another record that is refused in between.
@@ -454,6 +476,9 @@ impl<P: Producers> Delivery<P> {
         match outlet.send(ticket, envelope) {
             Ok(()) => {
                 self.metrics.events_published.inc();
+                if let Some(journal) = &mut self.journal {
+                    journal.sent(ticket, envelope);
+                }
                 if self.replayed_until.is_some_and(|until| envelope.committed_at <= until) {
                     self.metrics.possible_duplicates.inc();
                 }
