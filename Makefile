@@ -111,6 +111,7 @@ bench-full: ## all of it, Debezium Server (780 MB to download) the peak TPS and 
 	$(BENCH) smoke --tls --repetitions 5
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 30
 	$(BENCH) steady --search
+	$(BENCH) set-aside
 	$(BENCH) drain --matrix
 	$(BENCH) compare --repetitions 5 || { $(BENCH) goals; exit 1; }
 	$(BENCH) goals

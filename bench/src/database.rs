@@ -102,6 +102,11 @@ impl Database {
         Ok(self.row("say how much WAL there is", &sql)?.get(0))
     }
 
+    /// How many rows a table has, or of those a condition leaves.
+    pub(crate) fn count(&self, of: &str) -> Result<i64, Failure> {
+        Ok(self.row("count rows", &format!("SELECT count(*) FROM {of}"))?.get(0))
+    }
+
     /// Makes a slot that has nothing to send yet.
     pub(crate) fn create_slot(&self, slot: &str) -> Result<(), Failure> {
         let sql = format!("SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput')");
@@ -121,6 +126,12 @@ impl Database {
             self.interrupt.pass(ASK_AGAIN)?;
         }
         self.execute("drop a slot", &format!("SELECT pg_drop_replication_slot('{slot}')"))
+    }
+
+    /// Whether whoever reads from a slot has confirmed everything up to there.
+    pub(crate) fn has_confirmed(&self, slot: &str, end: &str) -> Result<bool, Failure> {
+        let sql = format!("SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots WHERE slot_name = '{slot}'");
+        Ok(self.row("say what is confirmed", &sql)?.get(0))
     }
 
     /// The process that serves a slot, once somebody reads from it.

@@ -25,6 +25,7 @@ pub(crate) const PARTITIONS: i32 = 12;
 
 const STACK_NAME: &str = "bench";
 const RELAY_PASSWORD: &str = "bench";
+const SUPERUSER_PASSWORD: &str = "superuser-password";
 const ATTACH_AGAIN: Duration = Duration::from_millis(2);
 const ATTACH_LIMIT: Duration = Duration::from_mins(2);
 
@@ -81,21 +82,10 @@ impl Installation {
         let admin_port = stack::free_port()?;
         let config = write_config(folder.path(), &stack, admin_port)?;
         let relay = Relay::new(program, config, admin_port, folder.path(), &subject.overrides);
-        let superuser_password = write(folder.path(), "superuser-password", &stack.postgres.facts().password)?;
-        let password_file = superuser_password.display().to_string();
-        relay.command(
-            &[
-                "migrate",
-                "--user",
-                SUPERUSER,
-                "--password-file",
-                &password_file,
-                "--set-password",
-            ],
-            interrupt,
-        )?;
+        write(folder.path(), SUPERUSER_PASSWORD, &stack.postgres.facts().password)?;
+        administrate(&relay, folder.path(), &["migrate", "--set-password"], interrupt)?;
         let topic = format!("outbox.event.{AGGREGATE_TYPE}");
-        let topic = make_topic(&stack, &topic, interrupt)?;
+        let topic = make_topic(&stack, &topic, &[], interrupt)?;
         Ok(Installation {
             relay,
             topic,
@@ -105,6 +95,11 @@ impl Installation {
             tls_settings,
             folder,
         })
+    }
+
+    /// Runs a command of the relay's as the superuser.
+    pub(crate) fn administrate(&self, arguments: &[&str], interrupt: &Interrupt) -> Result<(), Failure> {
+        administrate(&self.relay, self.folder(), arguments, interrupt)
     }
 
     /// Waits until a client reads from its slot; the process that serves it.
@@ -120,7 +115,17 @@ impl Installation {
 
     /// Makes a topic beside the relay's, with as many partitions.
     pub(crate) fn make_topic(&self, name: &str, interrupt: &Interrupt) -> Result<Topic, Failure> {
-        make_topic(&self.stack, name, interrupt)
+        make_topic(&self.stack, name, &[], interrupt)
+    }
+
+    /// The same with a configuration of its own.
+    pub(crate) fn make_topic_with(
+        &self,
+        name: &str,
+        config: &[(&str, &str)],
+        interrupt: &Interrupt,
+    ) -> Result<Topic, Failure> {
+        make_topic(&self.stack, name, config, interrupt)
     }
 
     /// What leads the relay through a door.
@@ -152,8 +157,14 @@ impl Installation {
     }
 }
 
-fn make_topic(stack: &Stack, name: &str, interrupt: &Interrupt) -> Result<Topic, Failure> {
-    stack.kafka.create_topic(name, PARTITIONS, &[])?;
+fn administrate(relay: &Relay, folder: &Path, arguments: &[&str], interrupt: &Interrupt) -> Result<(), Failure> {
+    let password_file = folder.join(SUPERUSER_PASSWORD).display().to_string();
+    let login = ["--user", SUPERUSER, "--password-file", &password_file];
+    relay.command(&[arguments, &login].concat(), interrupt)
+}
+
+fn make_topic(stack: &Stack, name: &str, config: &[(&str, &str)], interrupt: &Interrupt) -> Result<Topic, Failure> {
+    stack.kafka.create_topic(name, PARTITIONS, config)?;
     Topic::watch(stack.kafka.bootstrap_servers(), name, PARTITIONS, interrupt)
 }
 

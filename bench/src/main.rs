@@ -29,6 +29,7 @@ mod relay;
 mod results;
 mod run_queue;
 mod server_cpu;
+mod set_aside;
 mod smoke;
 mod stat;
 mod steady;
@@ -67,6 +68,8 @@ enum Command {
     Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),
+    /// Five minutes: a backlog with defects, delivery states, and dead letters that are redriven
+    SetAside(set_aside::Options),
     /// At once: what was asked for, beside the newest results of the other sub-commands
     Goals(goals::Options),
     /// At once: what a stated load needs, from what was measured
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Command::Drain(options) => matrix::run(&options, &interrupt),
         Command::Compare(options) => compare::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
+        Command::SetAside(options) => set_aside::run(&options, &interrupt),
         Command::Goals(options) => goals::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),
@@ -121,6 +125,7 @@ mod tests {
             Command::Compare(options) => ("compare", serde_json::to_value(options)),
             Command::Micro(options) => ("micro", serde_json::to_value(options)),
             Command::Steady(options) => ("steady", serde_json::to_value(options)),
+            Command::SetAside(options) => ("set-aside", serde_json::to_value(options)),
             _ => return None,
         };
         let parameters = parameters.expect("JSON");
@@ -146,7 +151,15 @@ mod tests {
         counted.dedup();
         assert_eq!(
             counted,
-            ["compare", "drain", "micro", "smoke", "steady", "steady-search"]
+            [
+                "compare",
+                "drain",
+                "micro",
+                "set-aside",
+                "smoke",
+                "steady",
+                "steady-search"
+            ]
         );
     }
 }

@@ -13,6 +13,7 @@ const SMOKE: &str = "smoke --rows 300 --repetitions 2 --warm-ups 0 --single-rows
 const STEADY: &str =
     "steady --rate 50 --seconds 1 --warm-up-seconds 0 --broker-warm-up-records 100 --broker-warm-up-seconds 0";
 const DRAIN: &str = "drain --rows 200 --row-bytes 600 --door unix --repetitions 1 --warm-ups 1";
+const SET_ASIDE: &str = "set-aside --rows 2000 --broker-rows 1000 --letters 100 --repetitions 1 --warm-ups 0";
 const COMPARE: &str = "compare --without-debezium --rows 200 --repetitions 1 --warm-ups 0 \
      --live-rate 50 --live-seconds 1 --live-warm-up-seconds 0";
 
@@ -117,17 +118,20 @@ fn everything_is_measured_kept_drawn_and_said() -> Outcome {
         bench.start(DRAIN, &[])?,
         bench.start(STEADY, &[])?,
         bench.start(COMPARE, &["--other", &other])?,
+        bench.start(SET_ASIDE, &[])?,
     ];
     // All of them, so that none is left running when one has failed.
-    let [smoke, drain, steady, compare] = running.map(Child::wait_with_output);
+    let [smoke, drain, steady, compare, set_aside] = running.map(Child::wait_with_output);
     let smoke = bench.done(&smoke?)?;
     let drain = bench.done(&drain?)?;
     let steady = bench.done(&steady?)?;
     let compare = bench.done(&compare?)?;
+    let set_aside = bench.done(&set_aside?)?;
     drained(&smoke)?;
     limits_are_known(&drain)?;
     carried(&steady)?;
     compared(&compare)?;
+    set_aside_and_redriven(&set_aside)?;
     goals_say_what_does_not_count(&bench, &steady)?;
     plots_are_drawn(&bench, &[&smoke, &drain, &steady, &compare])?;
     capacity_says_where_its_numbers_are_from(&bench, &smoke, &steady)
@@ -201,6 +205,25 @@ fn compared(compare: &Done) -> Outcome {
         "other_drain_ratio=",
         "other_insert_to_consumer_p99_ratio=",
     ])
+}
+
+/// Two rows of two thousand are refused; everything else is published, and so are all letters of the other kind.
+fn set_aside_and_redriven(done: &Done) -> Outcome {
+    done.must_say(&[
+        "set_aside_drain_ratio=",
+        "delivery_state_drain_ratio=",
+        "set_aside_by_broker_events_per_s=",
+        "redriven_letters_per_s=",
+    ])?;
+    let rows = [
+        "/relay_judged/0/plain/rows",
+        "/relay_judged/0/set_aside/rows",
+        "/relay_judged/0/with_states/rows",
+        "/broker_judged/0/set_aside/rows",
+        "/redriven/letters",
+    ];
+    let rows: Vec<Value> = rows.iter().map(|place| done.result(place)).collect::<Outcome<_>>()?;
+    ensure(rows == [2_002, 2_000, 2_002, 1_000, 100], || format!("{rows:?}"))
 }
 
 fn goals_say_what_does_not_count(bench: &Bench, steady: &Done) -> Outcome {

@@ -66,6 +66,19 @@ impl Backlog {
         Ok(Backlog { slot, rows, end })
     }
 
+    pub(crate) const fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// The same one, of whose rows so many are published.
+    pub(crate) fn of_which(&self, rows: u32) -> Backlog {
+        Backlog {
+            rows,
+            end: self.end.clone(),
+            ..*self
+        }
+    }
+
     /// Another slot that has the same to send.
     fn copy(&self, installation: &Installation) -> Result<String, Failure> {
         let copy = format!("{}_copy", self.slot);
@@ -151,6 +164,34 @@ pub(crate) fn drain(
     };
     installation.database.drop_slot(&slot)?;
     Ok(drained)
+}
+
+/// Drains a copy of the backlog's slot until all of it is confirmed, by a carrier that may publish some rows twice. Also how
+/// many records there are beyond those of the backlog.
+pub(crate) fn drain_until_confirmed(
+    installation: &Installation,
+    backlog: &Backlog,
+    (carrier, topic): (&dyn Carrier, &Topic),
+    interrupt: &Interrupt,
+) -> Result<(Drain, i64), Failure> {
+    let (slot, rows) = (backlog.copy(installation)?, i64::from(backlog.rows));
+    let before = topic.records()?;
+    let mut child = carrier.start(&slot)?;
+    let watch = Watch::attach(installation, &mut child, &slot, interrupt)?;
+    let confirmed = || {
+        if installation.database.has_confirmed(&slot, &backlog.end)? {
+            return Ok(rows);
+        }
+        Ok((topic.records()? - before).min(rows - 1))
+    };
+    let drained = watch.until_published(&mut child, backlog.rows, confirmed, interrupt)?;
+    carrier.stop(child, interrupt)?;
+    installation.database.drop_slot(&slot)?;
+    let found = topic.records()? - before;
+    if found < rows {
+        expect_exactly(carrier.name(), backlog.rows, found)?;
+    }
+    Ok((drained, found - rows))
 }
 
 /// The lazy reader's drain, to nowhere, with these keys of the relay's configuration on top. Also the bytes of a row on the

@@ -37,7 +37,7 @@ pub(super) const fn goal(
 }
 
 /// In the order in which they are shown.
-pub(super) const GOALS: [Goal; 16] = [
+pub(super) const GOALS: [Goal; 18] = [
     goal(
         "drain, 600 B rows, 100 a transaction, against pg_recvlogical",
         "smoke",
@@ -107,6 +107,20 @@ pub(super) const GOALS: [Goal; 16] = [
         "micro_decode_and_map_rows_per_s",
         Bound::AtLeast(3e6),
         "rows/s",
+    ),
+    goal(
+        "drain with 1 in 1,000 set aside by the relay, against the same without",
+        "set-aside",
+        "set_aside_drain_ratio",
+        Bound::AtLeast(0.5),
+        "×",
+    ),
+    goal(
+        "dead letters redriven",
+        "set-aside",
+        "redriven_letters_per_s",
+        Bound::AtLeast(5_000.0),
+        "letters/s",
     ),
     goal(
         "events/s against Debezium Server",

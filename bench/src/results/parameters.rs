@@ -85,6 +85,13 @@ const COMPARE: [Parameter; 7] = [
     ("/parameters/debezium_set", "--debezium-set", Given(false)),
 ];
 
+const SET_ASIDE: [Parameter; 4] = [
+    ("/parameters/rows", "--rows", AtLeast(500_000.0)),
+    ("/parameters/letters", "--letters", AtLeast(100_000.0)),
+    ("/parameters/repetitions", "--repetitions", AtLeast(3.0)),
+    ("/parameters/warm_ups", "--warm-ups", AtLeast(3.0)),
+];
+
 const MICRO: [Parameter; 2] = [
     ("/profile", "the profile", Word("release")),
     ("/parameters/seconds", "--seconds", AtLeast(5.0)),
@@ -99,6 +106,7 @@ pub(super) fn of(command: &str) -> Vec<Parameter> {
         "drain" => &[&DRAIN],
         "compare" => &[&COMPARE],
         "micro" => &[&MICRO],
+        "set-aside" => &[&SET_ASIDE],
         _ => &[],
     };
     [&OF_ALL[..], &own.concat()].concat()
