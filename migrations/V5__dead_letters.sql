@@ -46,6 +46,7 @@ COMMENT ON TABLE outbox_relay.dead_letters IS
 
 CREATE INDEX IF NOT EXISTS dead_letters_unresolved ON outbox_relay.dead_letters (slot_name, topic, key, commit_lsn, ordinal)
     WHERE state IN ('failed', 'parked', 'redriving');
+CREATE INDEX IF NOT EXISTS dead_letters_parked ON outbox_relay.dead_letters (slot_name, topic, key) WHERE state = 'parked';
 CREATE INDEX IF NOT EXISTS dead_letters_redriving ON outbox_relay.dead_letters (slot_name, commit_lsn, ordinal)
     WHERE state = 'redriving';
 
@@ -80,14 +81,24 @@ DECLARE
     released bigint;
 BEGIN
     PERFORM outbox_relay.letters_lock(slot);
-    UPDATE outbox_relay.dead_letters d SET state = 'redriving'
-    FROM (SELECT DISTINCT l.topic, l.key FROM outbox_relay.dead_letters l WHERE l.slot_name = slot AND l.letter_id = ANY (ids)) k
-        LEFT JOIN LATERAL (
+    -- Those without a key apart: an index finds what is equal, not what is not distinct, and there may be many letters.
+    WITH freed AS (
+        SELECT DISTINCT l.topic, l.key FROM outbox_relay.dead_letters l WHERE l.slot_name = slot AND l.letter_id = ANY (ids)
+    ), waiting AS (
+        SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key FROM freed k JOIN outbox_relay.dead_letters d
+            ON d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key = k.key
+        UNION ALL
+        SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key FROM freed k JOIN outbox_relay.dead_letters d
+            ON d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key IS NULL
+        WHERE k.key IS NULL
+    )
+    UPDATE outbox_relay.dead_letters u SET state = 'redriving'
+    FROM waiting d LEFT JOIN LATERAL (
             SELECT f.commit_lsn, f.ordinal FROM outbox_relay.dead_letters f
-            WHERE f.slot_name = slot AND f.topic = k.topic AND f.key = k.key AND f.state = 'failed' AND f.parks_key
+            WHERE f.slot_name = slot AND f.topic = d.topic AND f.key = d.key AND f.state = 'failed' AND f.parks_key
             ORDER BY f.commit_lsn, f.ordinal LIMIT 1
         ) failed ON true
-    WHERE d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key IS NOT DISTINCT FROM k.key
+    WHERE u.letter_id = d.letter_id
         AND (failed.commit_lsn IS NULL OR (d.commit_lsn, d.ordinal) < (failed.commit_lsn, failed.ordinal))
         AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = d.outbox);
     GET DIAGNOSTICS released = ROW_COUNT;

@@ -63,7 +63,15 @@ pub(super) fn measure(installation: &Installation, letters: u32, interrupt: &Int
     let before = installation.topic.records()?;
     let begin = Instant::now();
     installation.administrate(
-        &["dead-letters", "redrive", "--all", "--yes", "--reason", "bench"],
+        &[
+            "dead-letters",
+            "redrive",
+            "--all",
+            "--yes",
+            "--no-wait",
+            "--reason",
+            "bench",
+        ],
         interrupt,
     )?;
     let marked_s = begin.elapsed().as_secs_f64();

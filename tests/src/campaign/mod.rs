@@ -6,6 +6,7 @@
 mod big;
 mod faults;
 mod goals;
+mod letters;
 mod network;
 mod outside;
 mod probe;
@@ -50,12 +51,18 @@ pub struct Part {
 }
 
 /// Every kind of round.
-pub const PARTS: [Part; 9] = [
+pub const PARTS: [Part; 10] = [
     Part {
         name: "relay-kill",
         meaning: "kill -9 of the relay under load",
         faults: 25,
         run: faults::kill_relays,
+    },
+    Part {
+        name: "letter-kill",
+        meaning: "kill -9 of the relay while rows are set aside and redriven",
+        faults: 25,
+        run: letters::kill_relays,
     },
     Part {
         name: "relay-stop",

@@ -29,7 +29,7 @@ type Partitions<'s> = BTreeMap<Partition, Vec<&'s Seen<'s>>>;
 
 fn by_partition<'s>(seen: &'s [Seen<'s>]) -> Partitions<'s> {
     let mut partitions = Partitions::new();
-    for seen in seen.iter().filter(|seen| seen.is_first) {
+    for seen in seen.iter().filter(|seen| seen.is_first && !seen.is_redriven) {
         let partition = (seen.record.topic.clone(), seen.record.partition);
         partitions.entry(partition).or_default().push(seen);
     }
@@ -56,7 +56,7 @@ fn readable_when_confirmed(sample: &Sample, partitions: &Partitions<'_>, report:
 /// Counts the duplicates of each fault: those between the ends seen at it and at the next one.
 fn repeats(faults: &[Sample], seen: &[Seen<'_>], report: &mut Report) {
     report.repeats = vec![0; faults.len()];
-    for seen in seen.iter().filter(|seen| !seen.is_first) {
+    for seen in seen.iter().filter(|seen| !seen.is_first && !seen.is_redriven) {
         let partition = (seen.record.topic.clone(), seen.record.partition);
         let earlier = faults.partition_point(|fault| end(&fault.readable, &partition) <= seen.record.offset);
         let Some(nth) = earlier.checked_sub(1) else {

@@ -11,7 +11,8 @@
 //! | unsafe checkpoint | confirmed to `PostgreSQL` before it could be read |
 //! | needless repeat | repeated by a fault although it had been confirmed before the fault |
 //!
-//! Duplicates are no violation: they are counted.
+//! Duplicates are no violation: they are counted. A record that was published from a dead letter comes late, behind others of its
+//! partition, and was confirmed when the letter was committed: it is held against the records of its key alone.
 
 mod checkpoint;
 mod order;
@@ -63,6 +64,8 @@ struct Seen<'a> {
     id: &'a str,
     position: Position,
     is_first: bool,
+    /// Published from a dead letter.
+    is_redriven: bool,
 }
 
 /// The `position` header.
@@ -138,6 +141,7 @@ fn read<'a>(records: &'a [Record], report: &mut Report) -> Vec<Seen<'a>> {
                 id,
                 position,
                 is_first: ids.insert(id),
+                is_redriven: record.header("redrive").is_some(),
             }),
         }
     }

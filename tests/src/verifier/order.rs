@@ -33,7 +33,7 @@ fn by_key(history: &History, firsts: &HashMap<&str, &Seen<'_>>, report: &mut Rep
 /// A partition is a series of runs with rising positions; among first occurrences positions only rise.
 fn by_partition(seen: &[Seen<'_>], report: &mut Report) {
     let mut partitions: BTreeMap<(&str, i32), Partition> = BTreeMap::new();
-    for seen in seen {
+    for seen in seen.iter().filter(|seen| !seen.is_redriven) {
         let place_of = (seen.record.topic.as_str(), seen.record.partition);
         let partition = partitions.entry(place_of).or_default();
         if partition.last.is_none_or(|last| seen.position <= last) {

@@ -260,3 +260,28 @@ fn a_repeat_with_another_position_is_inconsistent() {
     run.records[3].headers[1].1 = b"0000000000000190-00000000-3".to_vec();
     assert_eq!(found(&run), [("inconsistent", 1)]);
 }
+
+/// Row a was set aside, and is published behind b, which is of another key, and before c, which is of its own.
+#[test]
+fn a_redriven_record_is_held_against_those_of_its_key_alone() {
+    let redriven_at = |offset| {
+        let mut run = Run::clean();
+        let mut late = record("a", "k1", 1, (0, offset));
+        late.headers.push(("redrive".to_owned(), b"1".to_vec()));
+        run.records[0] = record("b", "k2", 2, (0, 0));
+        run.records[1] = late;
+        run.records[2].offset = 3 - offset;
+        run.records.sort_by_key(|record| record.offset);
+        run.samples = vec![sample(201, 1, 0), sample(301, 3, 0)];
+        run
+    };
+    assert_eq!(found(&redriven_at(1)), []);
+    assert_eq!(
+        found(&redriven_at(2)),
+        [("non-monotonic", 1)],
+        "behind a later one of its key"
+    );
+    let mut as_ever = redriven_at(1);
+    as_ever.records[1].headers.pop();
+    assert_eq!(found(&as_ever), [("non-monotonic", 1), ("unsafe checkpoint", 1)]);
+}
