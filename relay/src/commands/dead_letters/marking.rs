@@ -87,10 +87,15 @@ impl Marking<'_, '_> {
             .row(mark, &[slot, &batch, &self.why, &self.actor])
             .await?;
         // Under the same lock: nobody else has marked any of them in between.
-        let of_their_keys = "SELECT d.letter_id FROM outbox_relay.dead_letters d
-             WHERE d.slot_name = $1 AND d.state = 'redriving' AND (d.letter_id = ANY ($2) OR (d.topic, d.key) IN (
-                 SELECT c.topic, c.key FROM outbox_relay.dead_letters c WHERE c.letter_id = ANY ($2)))
-             ORDER BY d.commit_lsn, d.ordinal";
+        let of_their_keys = "WITH chosen AS (
+                 SELECT c.letter_id, c.topic, c.key FROM outbox_relay.dead_letters c WHERE c.letter_id = ANY ($2)
+             ), released AS (
+                 SELECT letter_id FROM chosen UNION
+                 SELECT d.letter_id FROM (SELECT DISTINCT topic, key FROM chosen) c JOIN outbox_relay.dead_letters d
+                     ON d.slot_name = $1 AND d.topic = c.topic AND d.key = c.key AND d.state = 'redriving'
+             )
+             SELECT d.letter_id FROM released JOIN outbox_relay.dead_letters d USING (letter_id)
+             WHERE d.slot_name = $1 AND d.state = 'redriving' ORDER BY d.commit_lsn, d.ordinal";
         let rows = self.operation.rows(of_their_keys, &[slot, &batch]).await?;
         self.operation.read(|| {
             let redriving: i64 = row.try_get(0)?;

@@ -8,6 +8,8 @@ use super::letter::key_shown;
 use super::{Failure, Operation, Refusal};
 
 const TOPICS_SHOWN: usize = 10;
+/// Of more letters than these, the planner must not look for each one among all: without statistics it takes them for few.
+const LOOKED_UP_MAX: usize = 500;
 
 /// What would be done.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,15 @@ impl Plan {
     /// Reads what it would be, and refuses what the database would refuse at one of its batches: nothing is to be changed
     /// by a command that is refused.
     pub(super) async fn of(operation: &Operation<'_>, verb: Verb, letters: &[i64]) -> Result<Self, Failure> {
+        if letters.len() > LOOKED_UP_MAX {
+            operation.rows("SET enable_nestloop = off", &[]).await?;
+        }
+        let plan = Self::read(operation, verb, letters).await?;
+        operation.rows("RESET enable_nestloop", &[]).await?;
+        Ok(plan)
+    }
+
+    async fn read(operation: &Operation<'_>, verb: Verb, letters: &[i64]) -> Result<Self, Failure> {
         if verb == Verb::Redrive {
             behind::refuse_to_overtake(operation, letters).await?;
             refuse_without_topic(operation, letters).await?;
