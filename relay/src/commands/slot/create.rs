@@ -92,7 +92,7 @@ impl Slot<'_> {
                     self.name()
                 );
                 if let Some(known) = known {
-                    self.say_what_is_left_out(&known, point);
+                    say_what_is_left_out(&known, point);
                 }
                 self.note("slot.create", format!("starts at {point}")).await;
                 Ok(())
@@ -104,17 +104,6 @@ impl Slot<'_> {
             }
             Err(error) => Err(self.not_made(error).await),
         }
-    }
-
-    /// A slot that a relay has worked on was lost: a new one hides that.
-    fn say_what_is_left_out(&self, known: &AdvisoryRow, point: Lsn) {
-        eprintln!(
-            "there was a slot of this name before, and a relay on it until {} or later: what committed after it had stopped \
-             and before {point} does not come through this one\n  \
-             next: `outbox-relay recover --keep-slot --since TIME`, from well before then, publishes what Kafka lacks of it; \
-             docs/RECOVERY.md",
-            known.written_at
-        );
     }
 
     pub(in crate::commands) fn say_what_is_waited_for(&self) {
@@ -164,4 +153,15 @@ impl Slot<'_> {
         client.execute(statement, &[application_name, &self.name()]).await?;
         Ok(())
     }
+}
+
+/// A slot that a relay has worked on was lost: a new one hides that.
+fn say_what_is_left_out(known: &AdvisoryRow, point: Lsn) {
+    eprintln!(
+        "there was a slot of this name before, and a relay on it until {} or later: what committed after it had stopped \
+         and before {point} does not come through this one\n  \
+         next: `outbox-relay recover --keep-slot --since TIME`, from well before then, publishes what Kafka lacks of it; \
+         docs/RECOVERY.md",
+        known.written_at
+    );
 }
