@@ -277,6 +277,37 @@ fn more_letters_than_are_allowed_halt_the_line_until_some_are_resolved() -> Outc
     has_each_once(&records, &ids[1..])
 }
 
+/// The brokers' refusal alone would send somebody to the topic, where nothing is wrong.
+#[test]
+fn a_record_that_the_brokers_refuse_names_the_bound_where_there_is_no_room_for_its_letter() -> Outcome {
+    let mut scenario = Setup::new("full_refused")
+        .partitions(1)
+        .topic_config(LIMIT, "10000")
+        .set("outbox.default.on_defect", "set_aside")
+        .set("kafka.properties.\"compression.type\"", "none")
+        .set("dead_letters.letters_max", 1)
+        .start()?;
+    let mut relay = scenario.streaming_relay()?;
+    let ids = write(&scenario, &[("a", 30_000), ("b", 30_000), ("c", 10)])?;
+    wait_for_letters(&scenario, &["failed"])?;
+    let readiness = relay.wait_for_fault("record_too_large")?;
+    wait_for("the bound to be named", || {
+        let told = relay.readiness().map_err(|failure| failure.to_string())?;
+        let is_named = told.body.contains("dead_letters.letters_max") && told.body.contains(&ids[1]);
+        is_named.then_some(()).ok_or_else(|| format!("{told:?}"))
+    })?;
+    ensure(readiness.phase() == "halted", || format!("{readiness:?}"))?;
+    let slot = scenario.settings.text("postgres.slot").to_owned();
+    scenario.database()?.run(&format!(
+        "SELECT outbox_relay.letters_discard('{slot}', array_agg(letter_id), 'not needed', {ACTOR})
+         FROM outbox_relay.dead_letters WHERE state = 'failed'"
+    ))?;
+    relay.wait_for_phase("streaming")?;
+    wait_for_letters(&scenario, &["discarded", "failed"])?;
+    scenario.wait_until_confirmed()?;
+    has_each_once(&scenario.records()?, &ids[2..])
+}
+
 /// The slot goes back with the server: what was redriven or let go meanwhile does not come again behind newer events.
 #[test]
 fn an_old_slot_position_after_a_server_crash_publishes_no_letter_again() -> Outcome {

@@ -36,6 +36,7 @@ mod records;
 mod recovery;
 mod relay_stops;
 mod retention;
+mod role_matrix;
 mod secrets;
 mod server_identity;
 mod size;

@@ -76,8 +76,9 @@ async fn what_happens(operation: &Operation<'_>, outbox: &str) -> Result<String,
     let slot = operation.slot();
     if !outbox.is_empty() {
         return Ok(format!(
-            "outbox {outbox} is paused: its events are set aside, parked and in order, from now on and over restarts, and the \
-             others flow on\nafter `outbox-relay resume --outbox {outbox}` they are published\n"
+            "outbox {outbox} is paused: its events are set aside, parked and in order, over restarts too, and the others flow \
+             on; a running relay notices within about a second, and what it takes until then is published\n\
+             after `outbox-relay resume --outbox {outbox}` the rest is published too\n"
         ));
     }
     let budget = WalBudget::measure(operation).await?;

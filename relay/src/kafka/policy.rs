@@ -25,10 +25,12 @@ const fn hint(fault: FaultCode) -> &'static str {
         FaultCode::KafkaUnsupported => {
             "the brokers cannot do what the relay needs; see the supported versions in GUARANTEES.md"
         }
-        FaultCode::RecordTooLarge => "raise the topic's max.message.bytes; the relay goes on by itself",
+        FaultCode::RecordTooLarge => {
+            "raise the topic's max.message.bytes, or set the event aside: `outbox-relay skip`; the relay goes on by itself"
+        }
         FaultCode::RecordRefused => {
             "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
-             the relay goes on by itself once the brokers accept the record"
+             the relay goes on by itself once the brokers accept the record, or the event is set aside: `outbox-relay skip`"
         }
         FaultCode::TopicInvalid => "correct the outbox's topic template or the row's aggregate type",
         _ => "nothing: the relay tries again for ever; look at the brokers if this lasts",

@@ -141,8 +141,8 @@ pub(super) async fn check_identity(
     known: &Remembered,
     settings: &Settings,
 ) -> Result<(), Fault> {
-    let remedy = "find out which server this is. If it is meant: look for events between the two positions, then run \
-                  `outbox-relay slot forget` so that the relay accepts it";
+    let remedy = "find out which server this is. If it is meant: `outbox-relay recover --keep-slot --since TIME --dry-run` \
+                  lists the events that it lacks; then run `outbox-relay slot forget` so that the relay accepts it";
     check_cluster(identity, known, remedy)?;
     let went_back = |what: String| Fault::new(FaultCode::ServerWentBack, what, remedy);
     let confirmed = known.confirmed;

@@ -1,5 +1,7 @@
 //! What people and machines can see of the relay: its state, its numbers, its log.
 
+#[cfg(test)]
+mod alerts;
 mod health;
 mod heartbeat;
 mod logging;

@@ -5,7 +5,7 @@ use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 use outbox_relay_tests::writer::Writer;
 
-use super::{arrived_once, audited, begin, recover, recovered};
+use super::{arrived_once, audited, begin, look, recover, recovered};
 use crate::bad_input::server::lose_slot;
 
 /// Publishes ten rows, stops, and writes twenty more.
@@ -65,6 +65,40 @@ fn rows_behind_a_slot_that_was_dropped_by_hand_arrive_once_it_is_said_since_when
     writer.write(10)?;
     scenario.wait_until_confirmed()?;
     arrived_once(&scenario, &writer.into_history(), 25)
+}
+
+/// Whoever makes the slot by the first command that comes to mind is told what it does not bring.
+#[test]
+fn a_slot_that_is_made_anew_without_a_recovery_says_what_does_not_come_through_it() -> Outcome {
+    let mut scenario = Setup::new("rec_made_anew").start()?;
+    let writer = with_unpublished_rows(&mut scenario)?;
+    let drop = "SELECT pg_drop_replication_slot($1::text)::text";
+    scenario.database()?.rows(drop, &[&scenario.name()])?;
+    let made = scenario.command(&["slot", "create"])?;
+    made.must(
+        0,
+        &["does not come through this one", "recover --keep-slot --since TIME"],
+    )?;
+    recovered(&scenario, &["--keep-slot", "--since", "2000-01-01"])?.must(0, &["20 of 30 rows"])?;
+    let _relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    arrived_once(&scenario, &writer.into_history(), 20)
+}
+
+/// Without a row there is no topic to read, and silence about Kafka would be taken for an answer.
+#[test]
+fn where_every_row_was_removed_a_recovery_says_that_it_has_read_no_topic() -> Outcome {
+    let mut scenario = Setup::new("rec_removed").start()?;
+    let mut writer = Writer::connect(scenario.writer()?)?;
+    writer.write(10)?;
+    let mut relay = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    relay.terminate()?;
+    scenario.database()?.run("DELETE FROM public.outbox")?;
+    let keep = ["--keep-slot", "--since", "2000-01-01", "--dry-run"];
+    look(&scenario, &keep)?.must(0, &["no row since then names a topic", "--topic TOPIC"])?;
+    let topic = scenario.topic();
+    look(&scenario, &[&keep[..], &["--topic", &topic]].concat())?.must(0, &["10 events are not among the rows"])
 }
 
 /// It takes the slot as soon as that is let go, and not before: otherwise newer events would come first.

@@ -104,7 +104,7 @@ impl Report {
     }
 
     /// What came of it.
-    pub(super) fn outcome(&self, done: &Done) -> String {
+    pub(super) fn outcome(&self, topics: &[HeldTopic], done: &Done) -> String {
         let mut text = String::new();
         if let Some(point) = done.starts_at {
             let _ = writeln!(
@@ -133,7 +133,14 @@ impl Report {
                 "note:           a relay streamed from the slot meanwhile: its events may stand in front of older ones"
             );
         }
-        self.lacking(&done.lacking, &mut text);
+        if topics.is_empty() {
+            let _ = writeln!(
+                text,
+                "only in Kafka:  not known: no row since then names a topic, so none was read; --topic TOPIC names one"
+            );
+        } else {
+            self.lacking(&done.lacking, &mut text);
+        }
         if let Some(Noted { seq, head }) = &done.noted {
             let _ = writeln!(text, "audit:          {seq}:{head}");
             let _ = writeln!(text, "next:           start the relay");

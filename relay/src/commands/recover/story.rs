@@ -153,7 +153,7 @@ impl<'s> Recovery<'s> {
         if self.arguments.json {
             println!("{}", report.as_json(tables, &held.topics, done));
         } else {
-            print!("{}", report.outcome(done));
+            print!("{}", report.outcome(&held.topics, done));
         }
     }
 

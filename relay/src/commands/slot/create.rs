@@ -1,9 +1,12 @@
 //! `outbox-relay slot create`.
 
+use outbox_decoder::Lsn;
+
 use super::{Failure, Login, Refusal, Slot};
 use crate::fault::{Fault, FaultCode};
 use crate::postgres::{
-    Advisory, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY, check_publication,
+    Advisory, AdvisoryRow, PostgresError, ReplicationConnection, SlotCopies, SlotState, WAL_LEVEL_REMEDY,
+    check_publication,
 };
 use crate::retention::{slot_begins, slot_ends};
 
@@ -75,6 +78,8 @@ impl Slot<'_> {
 
     async fn make(&self, wait_ms: u64, failover: bool) -> Result<(), Failure> {
         let mut replication = self.replication().await?;
+        let known = Advisory::read(self.control.client(), self.name()).await;
+        let known = known.map_err(|error| self.failed(&error))?;
         self.forget_what_was_confirmed().await?;
         self.say_what_is_waited_for();
         match replication.create_slot(self.name(), failover, wait_ms).await {
@@ -86,6 +91,9 @@ impl Slot<'_> {
                     "slot {} starts at {point}: events committed from now on will be published",
                     self.name()
                 );
+                if let Some(known) = known {
+                    say_what_is_left_out(&known, point);
+                }
                 self.note("slot.create", format!("starts at {point}")).await;
                 Ok(())
             }
@@ -145,4 +153,15 @@ impl Slot<'_> {
         client.execute(statement, &[application_name, &self.name()]).await?;
         Ok(())
     }
+}
+
+/// A slot that a relay has worked on was lost: a new one hides that.
+fn say_what_is_left_out(known: &AdvisoryRow, point: Lsn) {
+    eprintln!(
+        "there was a slot of this name before, and a relay on it until {} or later: what committed after it had stopped \
+         and before {point} does not come through this one\n  \
+         next: `outbox-relay recover --keep-slot --since TIME`, from well before then, publishes what Kafka lacks of it; \
+         docs/RECOVERY.md",
+        known.written_at
+    );
 }

@@ -15,19 +15,43 @@ use crate::kafka::properties::Batching;
 use crate::kafka::reports::Failed;
 use crate::pipeline::{Pipeline, Ticket, TopicKey};
 
-/// Whether a record that is refused for good goes to the dead letters; and if so, whether it parks its key. One that comes
-/// from there always goes back.
-pub(super) fn may_give_up(record: &Failed, pipeline: &Pipeline) -> Option<bool> {
+/// What becomes of a record that is refused for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Its outbox halts at it.
+    Halts,
+    /// It would go to the dead letters, and there is no room for one more.
+    NoRoom,
+    /// It goes to the dead letters.
+    GivenUp {
+        /// And later events of its key wait behind it.
+        parks_key: bool,
+    },
+}
+
+/// A record that comes from the dead letters always goes back there.
+pub(super) fn fate(record: &Failed, pipeline: &Pipeline) -> Fate {
     if pipeline.ledger().is_letter(record.ticket) {
-        return Some(true);
+        return Fate::GivenUp { parks_key: true };
     }
     let id = record.header("id").unwrap_or_default();
     let kept = record.kept.unwrap_or_default();
-    let parks_key = pipeline.parking().of_defect(kept.outbox, id.as_bytes())?;
-    let has_room = pipeline
-        .parking()
-        .has_room(Some(record.record.topic()), record.record.key());
-    has_room.then_some(parks_key)
+    let parking = pipeline.parking();
+    match parking.of_defect(kept.outbox, id.as_bytes()) {
+        None => Fate::Halts,
+        Some(_) if !parking.has_room(Some(record.record.topic()), record.record.key()) => Fate::NoRoom,
+        Some(parks_key) => Fate::GivenUp { parks_key },
+    }
+}
+
+/// The code stays that of the record: mending what it names is one of the two ways out.
+pub(super) fn without_room(cause: Fault) -> Fault {
+    let hint = format!(
+        "{}; its outbox sets such events aside, but as many are as dead_letters.letters_max and parked_keys_max allow: \
+         `outbox-relay dead-letters list`, then redrive or discard some",
+        cause.hint
+    );
+    Fault { hint, ..cause }
 }
 
 impl<P: Producers> Delivery<P> {

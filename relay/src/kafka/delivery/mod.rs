@@ -28,6 +28,7 @@ use rdkafka::message::OwnedMessage;
 use self::blame::{Blame, cause, more_telling};
 #[cfg(test)]
 pub(crate) use self::giving_up::FOLLOWERS_GO_ON;
+use self::giving_up::Fate;
 use self::renewal::Renewal;
 use self::retry::Retry;
 use crate::clock;
@@ -368,11 +369,16 @@ impl<P: Producers> Delivery<P> {
                 Some(record) if cause.kind() == FaultKind::EventDefect => self.retry.refused(record, now),
                 blamed => self.retry.failed(blamed, now),
             };
-            if let (Some(attempts), Some(record)) = (decision.gives_up, blamed)
-                && let Some(parks_key) = giving_up::may_give_up(record, pipeline)
-            {
-                let ticket = record.ticket;
-                return self.give_up(failed, ticket, (cause, attempts, parks_key), (pipeline, now));
+            let mut told = cause.clone();
+            if let (Some(attempts), Some(record)) = (decision.gives_up, blamed) {
+                match giving_up::fate(record, pipeline) {
+                    Fate::GivenUp { parks_key } => {
+                        let ticket = record.ticket;
+                        return self.give_up(failed, ticket, (cause, attempts, parks_key), (pipeline, now));
+                    }
+                    Fate::NoRoom => told = giving_up::without_room(told),
+                    Fate::Halts => {}
+                }
             }
             if let (Some(journal), Some(record)) = (&mut self.journal, blamed) {
                 journal.failed(record.ticket, cause.code.name());
@@ -385,7 +391,7 @@ impl<P: Producers> Delivery<P> {
             let was_refused = failed.iter().any(|failed| policy::is_refused_connection(failed.code));
             // A refused connection is shown as that, of the brokers; the next producer reads what it logs in with anew.
             if !(was_refused && is_connection_alone(&failed, fatal)) {
-                self.blame = Some(Blame::new(cause, newest, until, told_at));
+                self.blame = Some(Blame::new(told, newest, until, told_at));
             }
             until
         };
