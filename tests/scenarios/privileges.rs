@@ -225,7 +225,7 @@ fn halts(relay: &mut Relay, right: &Right) -> Outcome {
 }
 
 /// A statement, and who of relay, application, operator, aUditor and janitor may run it.
-const STATEMENTS: [(&str, &str); 70] = [
+const STATEMENTS: [(&str, &str); 72] = [
     (
         "INSERT INTO public.outbox (aggregate_type, aggregate_id, event_type, payload) VALUES ('a', '1', 'e', '{}')",
         "a",
@@ -306,6 +306,8 @@ const STATEMENTS: [(&str, &str); 70] = [
         "SELECT outbox_relay.audit_append('operation', 'a', 'r', 'w', 'x', '{}')",
         "r",
     ),
+    ("SELECT outbox_relay.audit_head()", "r"),
+    ("UPDATE outbox_relay.dead_letters SET notice_due = false", "r"),
     (
         "SELECT outbox_relay.audit_expire('operation', now() - interval '31 days', '{}')",
         "j",
@@ -318,7 +320,10 @@ const STATEMENTS: [(&str, &str); 70] = [
     ("SELECT outbox_relay.letters_must_be('s', '{}', '{}', 'w')", ""),
     ("SELECT outbox_relay.letters_redrive('s', '{}', 'w', '{}')", "o"),
     ("SELECT outbox_relay.letters_discard('s', '{}', 'w', '{}')", "o"),
-    ("SELECT outbox_relay.skip('s', 'e', 'w', '{}')", "o"),
+    (
+        "SELECT outbox_relay.skip('s', 'e', 'w', '{}'); SELECT outbox_relay.skip_withdraw('s', 'e', 'w', '{}')",
+        "o",
+    ),
     (
         "SELECT outbox_relay.pause('s', 'o', 'w', '{}'); SELECT outbox_relay.resume('s', 'o', 'w', '{}')",
         "o",
