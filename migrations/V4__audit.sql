@@ -73,6 +73,13 @@ BEGIN
 END
 $$;
 
+-- The newest row, which stands for all before it: for whoever keeps heads elsewhere, and may not read what they say.
+CREATE OR REPLACE FUNCTION outbox_relay.audit_head(OUT seq bigint, OUT head text, OUT at text)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog AS $$
+    SELECT a.seq, encode(a.hash, 'hex'), to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+    FROM outbox_relay.audit a ORDER BY a.seq DESC LIMIT 1
+$$;
+
 -- OR004 without a reason: whoever looks into the trail later has nobody to ask.
 CREATE OR REPLACE FUNCTION outbox_relay.must_have_reason(why text) RETURNS void
 LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog AS $$
@@ -131,6 +138,7 @@ REVOKE ALL ON FUNCTION
     outbox_relay.audit_field(text),
     outbox_relay.audit_content_hash(outbox_relay.audit),
     outbox_relay.audit_append(text, text, text, text, text, jsonb),
+    outbox_relay.audit_head(),
     outbox_relay.must_have_reason(text),
     outbox_relay.audit_keeps(),
     outbox_relay.audit_expire(text, timestamptz, jsonb)

@@ -38,6 +38,8 @@ CREATE TABLE IF NOT EXISTS outbox_relay.dead_letters (
     state             text NOT NULL CHECK (state IN ('failed', 'parked', 'redriving', 'redriven', 'discarded')),
     set_aside_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     resolved_at       timestamptz,
+    -- The dead-letter topic, where there is one, was not told of it yet.
+    notice_due        boolean NOT NULL DEFAULT false,
     UNIQUE (slot_name, system_identifier, commit_lsn, ordinal)
 );
 
@@ -49,6 +51,7 @@ CREATE INDEX IF NOT EXISTS dead_letters_unresolved ON outbox_relay.dead_letters 
 CREATE INDEX IF NOT EXISTS dead_letters_parked ON outbox_relay.dead_letters (slot_name, topic, key) WHERE state = 'parked';
 CREATE INDEX IF NOT EXISTS dead_letters_redriving ON outbox_relay.dead_letters (slot_name, commit_lsn, ordinal)
     WHERE state = 'redriving';
+CREATE INDEX IF NOT EXISTS dead_letters_notice_due ON outbox_relay.dead_letters (slot_name, letter_id) WHERE notice_due;
 
 -- Events that somebody has named, to be set aside when the relay comes to them.
 CREATE TABLE IF NOT EXISTS outbox_relay.skips (
@@ -210,6 +213,21 @@ BEGIN
 END
 $$;
 
+-- Takes that back, as long as the relay has not come to the event.
+CREATE OR REPLACE FUNCTION outbox_relay.skip_withdraw(
+    slot text, event_id text, why text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    PERFORM outbox_relay.must_have_reason(why);
+    DELETE FROM outbox_relay.skips s WHERE s.slot_name = slot AND s.idempotency_key = event_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'event % is not named to be skipped', event_id USING ERRCODE = 'OR002';
+    END IF;
+    SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
+        'operation', 'skip.withdraw', format('slot %s, event %s', slot, event_id), why, 'taken back', actor) a;
+END
+$$;
+
 -- `outbox` is empty for the whole relay.
 CREATE OR REPLACE FUNCTION outbox_relay.pause(
     slot text, outbox text, why text, actor jsonb, OUT audit_seq bigint, OUT audit_head text)
@@ -256,6 +274,7 @@ REVOKE ALL ON FUNCTION
     outbox_relay.letters_redrive(text, bigint[], text, jsonb),
     outbox_relay.letters_discard(text, bigint[], text, jsonb),
     outbox_relay.skip(text, text, text, jsonb),
+    outbox_relay.skip_withdraw(text, text, text, jsonb),
     outbox_relay.pause(text, text, text, jsonb),
     outbox_relay.resume(text, text, text, jsonb),
     outbox_relay.paused_named(text, text)

@@ -17,13 +17,14 @@ BEGIN
     -- The relay writes letters and what became of them, and appends to the audit trail.
     EXECUTE format('GRANT SELECT, INSERT ON outbox_relay.dead_letters TO %I', relay);
     EXECUTE format(
-        'GRANT UPDATE (state, resolved_at, attempts, error_type, error_message, error_causes, broker_response, last_failed_at)
+        'GRANT UPDATE (state, resolved_at, attempts, error_type, error_message, error_causes, broker_response, last_failed_at, notice_due)
          ON outbox_relay.dead_letters TO %I', relay);
     EXECUTE format('GRANT SELECT, DELETE ON outbox_relay.skips TO %I', relay);
     EXECUTE format('GRANT SELECT ON outbox_relay.pauses TO %I', relay);
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION outbox_relay.letters_lock(text), outbox_relay.letters_release(text, bigint[]),
-             outbox_relay.letters_named(bigint[]), outbox_relay.audit_append(text, text, text, text, text, jsonb)
+             outbox_relay.letters_named(bigint[]), outbox_relay.audit_append(text, text, text, text, text, jsonb),
+             outbox_relay.audit_head()
          TO %I', relay);
 
     -- The operator decides, by functions that note it.
@@ -31,6 +32,7 @@ BEGIN
     EXECUTE format(
         'GRANT EXECUTE ON FUNCTION outbox_relay.letters_redrive(text, bigint[], text, jsonb),
              outbox_relay.letters_discard(text, bigint[], text, jsonb), outbox_relay.skip(text, text, text, jsonb),
+             outbox_relay.skip_withdraw(text, text, text, jsonb),
              outbox_relay.pause(text, text, text, jsonb), outbox_relay.resume(text, text, text, jsonb)
          TO %I', operator);
 

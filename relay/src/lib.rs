@@ -12,6 +12,7 @@ pub mod fault;
 mod hex;
 mod kafka;
 mod line;
+mod notice;
 pub mod pipeline;
 pub mod postgres;
 mod program;

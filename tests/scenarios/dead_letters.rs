@@ -14,17 +14,17 @@ use outbox_relay_tests::wait::wait_for;
 /// What the producer takes: a row above it is refused without asking a broker.
 const MESSAGE_MAX: &str = "kafka.properties.\"message.max.bytes\"";
 /// What the brokers take.
-const LIMIT: &str = "max.message.bytes";
-const ACTOR: &str = "'{\"name\": \"test\"}'";
+pub(crate) const LIMIT: &str = "max.message.bytes";
+pub(crate) const ACTOR: &str = "'{\"name\": \"test\"}'";
 
-fn set_aside(label: &str) -> Setup {
+pub(crate) fn set_aside(label: &str) -> Setup {
     Setup::new(label)
         .set("outbox.default.on_defect", "set_aside")
         .set(MESSAGE_MAX, 20_000)
 }
 
 /// Writes one row for each key, in one transaction; a payload of so many bytes.
-fn write(scenario: &Scenario, rows: &[(&str, usize)]) -> Outcome<Vec<String>> {
+pub(crate) fn write(scenario: &Scenario, rows: &[(&str, usize)]) -> Outcome<Vec<String>> {
     let database = scenario.database()?;
     let mut ids = Vec::new();
     let aggregate_type = scenario.aggregate_type();
@@ -40,7 +40,7 @@ fn write(scenario: &Scenario, rows: &[(&str, usize)]) -> Outcome<Vec<String>> {
     Ok(ids)
 }
 
-fn letters(scenario: &Scenario) -> Outcome<Vec<(String, String, String)>> {
+pub(crate) fn letters(scenario: &Scenario) -> Outcome<Vec<(String, String, String)>> {
     let statement =
         "SELECT idempotency_key, state, error_type FROM outbox_relay.dead_letters ORDER BY commit_lsn, ordinal";
     let rows = scenario.database()?.rows(statement, &[])?;
@@ -49,7 +49,7 @@ fn letters(scenario: &Scenario) -> Outcome<Vec<(String, String, String)>> {
         .collect()
 }
 
-fn wait_for_letters(scenario: &Scenario, states: &[&str]) -> Outcome {
+pub(crate) fn wait_for_letters(scenario: &Scenario, states: &[&str]) -> Outcome {
     wait_for("the dead letters to be in their states", || {
         let letters = letters(scenario).map_err(|failure| failure.to_string())?;
         let are_there = letters

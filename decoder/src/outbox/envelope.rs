@@ -31,8 +31,18 @@ impl<'a> IdempotencyKey<'a> {
     }
 }
 
-/// Headers that every record may carry; chosen members of the metadata need other names.
-pub const OWN_HEADERS: [&str; 5] = ["id", "aggregate_type", "event_type", "position", "version"];
+/// Headers that the relay writes itself, on every record or on those that are published once more; chosen members of the
+/// metadata need other names.
+pub const OWN_HEADERS: [&str; 8] = [
+    "id",
+    "aggregate_type",
+    "event_type",
+    "position",
+    "version",
+    "replay",
+    "redrive",
+    "occurred_at",
+];
 
 /// An outbox row as it goes to Kafka. Borrows from the read buffer and from the table's plan.
 #[derive(Debug)]

@@ -110,7 +110,7 @@ enum Command {
     Pause(pause::PauseArguments),
     /// Go on with what was paused
     Resume(pause::ResumeArguments),
-    /// Set one event aside when the relay comes to it
+    /// Set one event aside when the relay comes to it, or take that back
     Skip(skip::Arguments),
     /// Remove outbox rows that are published and old enough, once
     Purge(purge::Arguments),

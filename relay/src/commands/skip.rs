@@ -15,6 +15,9 @@ pub(super) struct Arguments {
     event: Option<String>,
     #[command(flatten)]
     reason: Reason,
+    /// Take that back, as long as the relay has not come to the event
+    #[arg(long, conflicts_with = "list")]
+    withdraw: bool,
     /// List the events that the relay has not come to, and change nothing
     #[arg(long, conflicts_with_all = ["event", "reason"])]
     list: bool,
@@ -30,21 +33,34 @@ pub(super) async fn skip(settings: &Settings, arguments: &Arguments) -> Result<(
     let why = reason.required()?;
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
     refuse_dead_letter(&operation, event).await?;
-    let statement = "SELECT audit_seq, audit_head FROM outbox_relay.skip($1, $2, $3, $4::text::jsonb)";
+    let statement = if arguments.withdraw {
+        "SELECT audit_seq, audit_head FROM outbox_relay.skip_withdraw($1, $2, $3, $4::text::jsonb)"
+    } else {
+        "SELECT audit_seq, audit_head FROM outbox_relay.skip($1, $2, $3, $4::text::jsonb)"
+    };
     let actor = who.actor.as_json(None);
     let row = operation
         .row(statement, &[operation.slot(), event, &why, &actor])
         .await?;
     let (seq, head): (i64, String) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
     show_head(seq, &head);
-    output::write(&format!(
-        "event {event} becomes a dead letter when the relay on slot {} comes to it; one that was published already stays \
-         published\n",
-        operation.slot()
-    ))
+    output::write(&what_happens(event, operation.slot(), arguments.withdraw))
 }
 
-/// What is a dead letter already cannot become one.
+fn what_happens(event: &str, slot: &str, is_withdrawn: bool) -> String {
+    if is_withdrawn {
+        return format!(
+            "event {event} is not skipped any more; the relay on slot {slot} hears of it within a second or two, and what it \
+             has set aside by then is a dead letter, which can be redriven\n"
+        );
+    }
+    format!(
+        "event {event} becomes a dead letter when the relay on slot {slot} comes to it; one that was published already stays \
+         published\n"
+    )
+}
+
+/// What is a dead letter already cannot become one, and the skip of it cannot be taken back.
 async fn refuse_dead_letter(operation: &Operation<'_>, event: &String) -> Result<(), Failure> {
     let statement = "SELECT letter_id, state FROM outbox_relay.dead_letters
          WHERE slot_name = $1 AND idempotency_key = $2 ORDER BY letter_id DESC LIMIT 1";

@@ -51,6 +51,8 @@ pub enum Kind {
     Address,
     /// A topic name with placeholders in braces.
     Topic,
+    /// The name of one topic.
+    TopicName,
     /// A `tracing` filter.
     Filter,
     /// A value that is never printed and never taken from the command line.
@@ -136,6 +138,9 @@ impl fmt::Display for Kind {
             Self::List => out.write_str("a list of texts"),
             Self::Address => out.write_str("an IP address and a port, such as 127.0.0.1:9464 or [::1]:9464"),
             Self::Topic => out.write_str("a topic name with placeholders, such as outbox.event.{aggregate_type}"),
+            Self::TopicName => {
+                out.write_str("the name of a topic: 1 to 249 ASCII letters, digits and the characters . _ -")
+            }
             Self::Filter => out.write_str("a tracing filter, such as info or info,outbox_relay::kafka=debug"),
             Self::Secret => out.write_str("a secret text"),
             Self::File => out.write_str("the path of a file"),

@@ -6,7 +6,7 @@ use super::key::Fallback::{self, Preset, Required, Unset, Value};
 use super::key::Key;
 use super::key::Kind::{
     self, Address, Choice, Column, File, Filter, Hosts, Identifier, List, Property, Secret, SecretFile, SlotName,
-    Switch, Text, Topic, Whole,
+    Switch, Text, Topic, TopicName, Whole,
 };
 
 /// The row that describes `path`, if there is one.
@@ -259,6 +259,15 @@ pub static KEYS: &[Key] = &[
     row("dead_letters.parked_keys_max", Whole { unit: "keys", min: 1, max: 10_000_000 }, Value("10000"),
         "How many keys may wait behind a dead letter; the line halts at one more.")
             .note("The relay remembers each of them, with its topic."),
+    row("dead_letters.topic", TopicName, Unset,
+        "Topic that is told of each event that is set aside, as a record with its key and payload and the reason in headers.")
+            .note("The table stays the truth, and nothing waits for the topic: docs/DEAD_LETTERS.md.")
+            .examples(&["outbox.dead_letters"]),
+
+    row("audit.topic", TopicName, Unset,
+        "Topic that is told of the head of the audit trail whenever it has changed, so that who rewrites the table is found out.")
+            .note("For `audit verify --head`; with a long retention, and not compacted.")
+            .examples(&["outbox.audit_heads"]),
 
     row("admin.listen", Address, Value("127.0.0.1:9464"),
         "Address of /livez, /readyz and /metrics; there is no login, so think before you leave loopback."),

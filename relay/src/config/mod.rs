@@ -40,9 +40,10 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use reader::Effective;
 pub use secret::SecretError;
 pub use settings::{
-    AdminSettings, ArchiveTarget, ChannelBindingMode, Host, JanitorLogin, KafkaSettings, LogFormat, LogSettings,
-    OutboxSettings, PasswordMethods, PipelineSettings, PostgresSettings, RetentionSettings, RetryRule, RetrySettings,
-    RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings, TlsVersion, TokenSource,
+    AdminSettings, ArchiveTarget, AuditSettings, ChannelBindingMode, DeadLetterSettings, Host, JanitorLogin,
+    KafkaSettings, LogFormat, LogSettings, OutboxSettings, PasswordMethods, PipelineSettings, PostgresSettings,
+    RetentionSettings, RetryRule, RetrySettings, RoleSettings, Secret, Settings, TargetSession, TlsMode, TlsSettings,
+    TlsVersion, TokenSource,
 };
 
 /// Everything a configuration is made of.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use config::{Value, ValueKind};
-use outbox_decoder::TopicTemplate;
+use outbox_decoder::{TopicName, TopicTemplate};
 use secrecy::SecretString;
 use tracing_subscriber::filter::EnvFilter;
 
@@ -204,6 +204,10 @@ pub(super) fn address(key: &Key, value: &Value) -> Result<SocketAddr, Fault> {
 
 pub(super) fn topic(key: &Key, value: &Value) -> Result<TopicTemplate, Fault> {
     TopicTemplate::from_str(&text(key, value)?).map_err(|error| Fault::new(error.to_string(), wanted(key)))
+}
+
+pub(super) fn topic_name(key: &Key, value: &Value) -> Result<TopicName, Fault> {
+    TopicName::from_str(&text(key, value)?).map_err(|error| Fault::new(error.to_string(), wanted(key)))
 }
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use outbox_decoder::{Columns, TopicTemplate};
+use outbox_decoder::{Columns, TopicName, TopicTemplate};
 use secrecy::SecretString;
 
 use crate::backoff::Schedule;
@@ -28,7 +28,9 @@ pub struct Settings {
     /// How much may be under way.
     pub pipeline: PipelineSettings,
     /// How much may be set aside.
-    pub dead_letters: LetterLimits,
+    pub dead_letters: DeadLetterSettings,
+    /// Who is told of the audit trail.
+    pub audit: AuditSettings,
     /// Probes and metrics.
     pub admin: AdminSettings,
     /// Logging.
@@ -342,6 +344,22 @@ pub struct JanitorLogin {
     pub user: String,
     /// Read anew on every connect.
     pub password: Option<Secret>,
+}
+
+/// Rows that are set aside.
+#[derive(Debug, Clone)]
+pub struct DeadLetterSettings {
+    /// How many there may be.
+    pub limits: LetterLimits,
+    /// The topic that is told of each of them.
+    pub topic: Option<TopicName>,
+}
+
+/// The audit trail.
+#[derive(Debug, Clone)]
+pub struct AuditSettings {
+    /// The topic that is told of the head of its chain.
+    pub topic: Option<TopicName>,
 }
 
 /// Database roles. They belong to the whole server, so every installation can name its own.

@@ -21,4 +21,5 @@ pub(crate) use desk::{Answer, Counts, Desk, Outgoing};
 #[cfg(test)]
 pub(crate) use desk::{Ask, Marked};
 pub(crate) use letter::{Failure, GivenUp, Letter};
-pub(crate) use standing::{read_controls, read_figures, read_standing};
+pub(crate) use standing::{lsn as read_lsn, read_controls, read_figures, read_standing};
+pub(crate) use table::read_headers;

@@ -61,7 +61,8 @@ fn place(row: &Row) -> Result<Place, PostgresError> {
     Ok((lsn(row.try_get(0)?), ordinal))
 }
 
-pub(super) fn lsn(lsn: PgLsn) -> Lsn {
+/// An LSN of a row.
+pub(crate) fn lsn(lsn: PgLsn) -> Lsn {
     Lsn::new(lsn.into())
 }
 

@@ -37,12 +37,13 @@ const INSERT: &str = "
         INSERT INTO outbox_relay.dead_letters (
             slot_name, system_identifier, commit_lsn, ordinal, xid, committed_at, outbox, idempotency_key, aggregate_type,
             tenant, topic, key, headers, payload, payload_bytes, occurred_at, error_type, error_message, error_causes,
-            broker_response, attempts, attempts_max, first_failed_at, last_failed_at, parks_key, state)
+            broker_response, attempts, attempts_max, first_failed_at, last_failed_at, parks_key, state, notice_due)
         SELECT $1, $2, l.commit_lsn, l.ordinal, l.xid, to_timestamp(l.committed_at / 1e6), l.outbox, l.idempotency_key,
             l.aggregate_type, l.tenant, l.topic, l.key, l.headers::jsonb, l.payload, octet_length(l.payload),
             to_timestamp(l.occurred_at / 1e3), l.error_type, l.error_message,
             ARRAY(SELECT jsonb_array_elements_text(l.error_causes::jsonb)), l.broker_response, l.attempts, l.attempts_max,
-            to_timestamp(l.first_failed_at / 1e6), to_timestamp(l.last_failed_at / 1e6), l.parks_key, l.state
+            to_timestamp(l.first_failed_at / 1e6), to_timestamp(l.last_failed_at / 1e6), l.parks_key, l.state,
+            $26 AND l.error_type <> 'route_paused'
         FROM unnest($3::pg_lsn[], $4::int8[], $5::int8[], $6::int8[], $7::text[], $8::text[], $9::text[], $10::text[],
                     $11::text[], $12::bytea[], $13::text[], $14::bytea[], $15::int8[], $16::text[], $17::text[],
                     $18::text[], $19::text[], $20::int4[], $21::int4[], $22::int8[], $23::int8[], $24::bool[], $25::text[])
@@ -355,20 +356,32 @@ fn header_bytes(value: &Value) -> Vec<u8> {
     digits.and_then(hex::bytes).unwrap_or_default()
 }
 
+/// The headers of a letter, in their order.
+///
+/// # Errors
+/// They are not as the relay writes them.
+pub(crate) fn read_headers(text: &str) -> Result<Vec<(String, Vec<u8>)>, PostgresError> {
+    let pairs: Vec<(String, Value)> = serde_json::from_str(text).map_err(|error| PostgresError::Unexpected {
+        got: error.to_string(),
+        wanted: "headers of a dead letter as the relay wrote them",
+    })?;
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (name, header_bytes(&value)))
+        .collect())
+}
+
 /// The record of a letter: as it was, marked, with the time of now and its own in a header.
 fn message(topic: &TopicName, row: &Row) -> Result<OwnedMessage, PostgresError> {
     let (key, headers, payload): (Option<Vec<u8>>, &str, Option<Vec<u8>>) =
         (row.try_get(4)?, row.try_get(5)?, row.try_get(6)?);
     let (occurred_at_ms, attempts): (i64, i32) = (row.try_get(7)?, row.try_get(8)?);
-    let pairs: Vec<(String, Value)> = serde_json::from_str(headers).map_err(|error| PostgresError::Unexpected {
-        got: error.to_string(),
-        wanted: "headers of a dead letter as the relay wrote them",
-    })?;
+    let pairs = read_headers(headers)?;
     let mut headers = OwnedHeaders::new_with_capacity(pairs.len() + 2);
-    for (name, value) in &pairs {
+    for (key, value) in &pairs {
         headers = headers.insert(Header {
-            key: name,
-            value: Some(&header_bytes(value)),
+            key,
+            value: Some(value),
         });
     }
     for (key, value) in [("redrive", i64::from(attempts) + 1), ("occurred_at", occurred_at_ms)] {
@@ -424,6 +437,7 @@ async fn insert(table: &Table<'_>, letters: &[Letter], columns: &[Columns<'_>]) 
                 &each(letters, |l| l.failure.last_at.as_unix_us()),
                 &each(letters, |l| l.parks_key),
                 &each(letters, |l| l.begins.name()),
+                &table.settings.dead_letters.topic.is_some(),
             ],
         )
         .await?;

@@ -140,7 +140,8 @@ impl TopicReader {
         })
     }
 
-    fn partitions(&self, topic: &TopicName) -> Result<Vec<i32>, Fault> {
+    /// The numbers of its partitions.
+    pub(crate) fn partitions(&self, topic: &TopicName) -> Result<Vec<i32>, Fault> {
         let metadata = self.ask(topic, |limit| self.consumer.fetch_metadata(Some(topic.as_str()), limit))?;
         let described = metadata.topics().iter().find(|found| found.name() == topic.as_str());
         let missing = || policy::unread_fault(Code::UnknownTopicOrPartition, topic);

@@ -6,6 +6,7 @@ use super::Line;
 use crate::clock;
 use crate::dead_letter::{Answer, Clerk, Desk, Place, read_controls, read_standing};
 use crate::fault::Fault;
+use crate::notice::Notices;
 use crate::pipeline::Controls;
 use crate::postgres::{PostgresError, Session, fault};
 
@@ -13,11 +14,16 @@ impl Line {
     /// The stream comes from there: letters go there too.
     pub(super) fn follow(&mut self, place: Place) {
         let Some((identity, _)) = &self.pipeline else { return };
+        if let Some(notices) = &self.notices {
+            notices.follow(place.clone());
+        }
         if let Some(clerk) = &self.clerk {
             return clerk.follow(place);
         }
+        let system_identifier = identity.system_identifier;
+        self.notices = Notices::start(&self.settings, &self.metrics, system_identifier, place.clone());
         let (settings, health) = (Arc::clone(&self.settings), self.health.clone());
-        self.clerk = Some(Clerk::start(settings, identity.system_identifier, place, health));
+        self.clerk = Some(Clerk::start(settings, system_identifier, place, health));
     }
 
     /// Takes what was given up and what was published again, asks the table what is to be asked, and hands on what is
@@ -58,14 +64,19 @@ impl Line {
         let Some((_, pipeline)) = &mut self.pipeline else {
             return;
         };
+        let may_be_news = !matches!(answer, Answer::Fetched(_));
         for committed_at in self.desk.answer(answer, pipeline) {
             self.metrics.show_acknowledged_commit(committed_at, clock::now());
+        }
+        if let (true, Some(notices)) = (may_be_news, &self.notices) {
+            notices.wake();
         }
     }
 
     /// What is set aside, and what was published again, belongs to a history that is over.
     pub(super) fn forget_letters(&mut self) {
         self.clerk = None;
+        self.notices = None;
         self.desk = Desk::default();
         drop(self.delivery.take_given_up());
     }

@@ -29,6 +29,7 @@ use crate::config::Settings;
 use crate::dead_letter::{Clerk, Desk};
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::Delivery;
+use crate::notice::Notices;
 use crate::pipeline::{Limits, Parking, Pipeline};
 use crate::postgres::{AdvisoryRow, Identity, Remembered, Session, open_session};
 use crate::telemetry::{Condition, Health, Heartbeat, Metrics, Part};
@@ -78,6 +79,8 @@ pub(crate) struct Line {
     desk: Desk,
     /// From the first stream of a history on.
     clerk: Option<Clerk>,
+    /// The same, where a topic is to be told.
+    notices: Option<Notices>,
     /// Nothing new is begun.
     is_draining: bool,
     purpose: Purpose,
@@ -113,6 +116,7 @@ impl Line {
             pipeline: None,
             desk: Desk::default(),
             clerk: None,
+            notices: None,
             is_draining: false,
             purpose: Purpose::Relay,
             received_before: 0,
@@ -221,7 +225,7 @@ impl Line {
             in_flight_records_max: pipeline.in_flight_records_max,
         };
         let policies = self.settings.outbox.values().map(|outbox| outbox.on_defect).collect();
-        let parking = Parking::new(policies, self.settings.dead_letters);
+        let parking = Parking::new(policies, self.settings.dead_letters.limits);
         let pipeline = Pipeline::new(decoder, limits, parking, self.settings.postgres.frame_bytes_max);
         self.forget_letters();
         self.pipeline = Some((identity.clone(), pipeline));

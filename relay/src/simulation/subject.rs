@@ -64,7 +64,7 @@ impl Subject {
             in_flight_bytes_max: usize::MAX,
             in_flight_records_max: IN_FLIGHT_MAX,
         };
-        let parking = Parking::new(vec![settings.outbox["default"].on_defect], settings.dead_letters);
+        let parking = Parking::new(vec![settings.outbox["default"].on_defect], settings.dead_letters.limits);
         let mutation = producers.mutation;
         Self {
             pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, parking, FRAME_BYTES_MAX),

@@ -79,6 +79,8 @@ pub struct Metrics {
     pub delivery_states_waiting: IntGauge,
     events_set_aside: IntCounterVec,
     redrives: IntCounterVec,
+    letter_notices: IntCounterVec,
+    head_notices: IntCounterVec,
     slot_lag: Gauge,
     slot_retained_wal: Gauge,
     slot_safe_wal_size: Gauge,
@@ -270,6 +272,16 @@ impl Default for Metrics {
                 "Dead letters published again, by result: succeeded or failed.",
                 "result",
             ),
+            letter_notices: make.counters(
+                "dead_letter_notices_total",
+                "Notices of dead letters for dead_letters.topic, by result: published, published_as_reference (without the payload), refused for good, and failed attempts, which are made again.",
+                "result",
+            ),
+            head_notices: make.counters(
+                "audit_head_notices_total",
+                "Heads of the audit trail for audit.topic, by result: published, and failed attempts, which are made again.",
+                "result",
+            ),
             slot_lag: make.gauge(
                 "slot_confirmed_flush_lag_bytes",
                 "WAL written since the replication slot's confirmed LSN.",
@@ -361,6 +373,16 @@ impl Metrics {
         for (result, counted) in [("succeeded", counts.redriven), ("failed", counts.returned)] {
             self.redrives.with_label_values(&[result]).inc_by(counted);
         }
+    }
+
+    /// What has become of a notice of a letter.
+    pub(crate) fn show_letter_notice(&self, result: &'static str) {
+        self.letter_notices.with_label_values(&[result]).inc();
+    }
+
+    /// What has become of a head of the audit trail.
+    pub(crate) fn show_head_notice(&self, result: &'static str) {
+        self.head_notices.with_label_values(&[result]).inc();
     }
 
     /// What the table of dead letters holds.

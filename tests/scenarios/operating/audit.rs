@@ -50,13 +50,13 @@ fn busy(label: &str) -> Outcome<Scenario> {
 }
 
 /// The newest head, as commands show it.
-fn head(scenario: &Scenario) -> Outcome<String> {
+pub(super) fn head(scenario: &Scenario) -> Outcome<String> {
     let head = "SELECT format('%s:%s', seq, encode(hash, 'hex')) FROM outbox_relay.audit ORDER BY seq DESC LIMIT 1";
     let head = scenario.database()?.text(head, &[])?;
     head.ok_or_else(|| Failure::new("no head"))
 }
 
-fn verify(scenario: &Scenario, arguments: &[&str]) -> Outcome<outbox_relay_tests::program::Ended> {
+pub(super) fn verify(scenario: &Scenario, arguments: &[&str]) -> Outcome<outbox_relay_tests::program::Ended> {
     as_role(scenario, "auditor", &[&["audit", "verify"], arguments].concat())
 }
 
@@ -94,7 +94,7 @@ fn a_long_trail_is_followed_to_its_end() -> Outcome {
 }
 
 /// What somebody with all rights on the table can do, and no role of ours.
-fn tamper(scenario: &Scenario, statement: &str) -> Outcome {
+pub(super) fn tamper(scenario: &Scenario, statement: &str) -> Outcome {
     scenario.database()?.run(&format!(
         "ALTER TABLE outbox_relay.audit DISABLE TRIGGER USER; {statement}; ALTER TABLE outbox_relay.audit ENABLE TRIGGER USER"
     ))

@@ -5,6 +5,7 @@ mod administration;
 mod audit;
 mod confirmation;
 mod discard;
+mod heads;
 mod letters;
 mod listing;
 mod pauses;

@@ -88,3 +88,35 @@ fn a_skip_is_listed_until_the_relay_comes_to_it_and_noted() -> Outcome {
     let newest = noted(&scenario)?;
     ensure(newest == expected, || newest.clone())
 }
+
+#[test]
+fn a_skip_is_taken_back_until_the_relay_comes_to_it_and_noted() -> Outcome {
+    let scenario = migrated("withdrawn")?;
+    let event = "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a10";
+    operate(&scenario, &["skip", event, "--reason", "it names nobody"])?.must(0, &[])?;
+    operate(&scenario, &["skip", event, "--withdraw"])?.must_refuse("reason_missing", &["no reason"])?;
+    let not_permitted = as_role(&scenario, "auditor", &["skip", event, "--withdraw", "--reason", "w"])?;
+    not_permitted.must_refuse("role_not_permitted", &["skip_withdraw"])?;
+    operate(&scenario, &["skip", "--list"])?.must(0, &[event])?;
+
+    let ended = operate(
+        &scenario,
+        &["skip", event, "--withdraw", "--reason", "it names somebody"],
+    )?;
+    ended.must(0, &[event, "is not skipped any more", "audit: "])?;
+    operate(&scenario, &["skip", "--list"])?.must(0, &["no event"])?;
+    let expected = format!(
+        "skip.withdraw | slot {}, event {event} | it names somebody | taken back",
+        scenario.name()
+    );
+    let newest = noted(&scenario)?;
+    ensure(newest == expected, || newest.clone())?;
+
+    let again = operate(&scenario, &["skip", event, "--withdraw", "--reason", "w"])?;
+    again.must_refuse("wrong_state", &[event, "is not named to be skipped"])?;
+    put(&scenario, &[Letter { event, ..LETTER }])?;
+    let too_late = operate(&scenario, &["skip", event, "--withdraw", "--reason", "w"])?;
+    too_late.must_refuse("wrong_state", &["is a dead letter already"])?;
+    let newest = noted(&scenario)?;
+    ensure(newest == expected, || newest.clone())
+}

@@ -27,13 +27,14 @@ pub(super) const DEEDS: [(&str, &[Deed]); 7] = [
     ("the rest of the server", &SERVER),
 ];
 
-const AUDIT: [Deed; 5] = [
+const AUDIT: [Deed; 6] = [
     deed("read it", "u", &["SELECT FROM outbox_relay.audit"]),
     deed(
         "append what one has done oneself, by its function",
         "r",
         &["SELECT outbox_relay.audit_append('operation', 'a', 'r', 'w', 'x', '{}')"],
     ),
+    deed("read the head of the trail", "r", &["SELECT outbox_relay.audit_head()"]),
     deed(
         "empty what is old enough, by its function",
         "j",

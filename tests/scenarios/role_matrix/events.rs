@@ -105,6 +105,7 @@ pub(super) const LETTERS: [Deed; 7] = [
         &[
             "INSERT INTO outbox_relay.dead_letters (slot_name) SELECT 's' WHERE false",
             "UPDATE outbox_relay.dead_letters SET state = 'failed'",
+            "UPDATE outbox_relay.dead_letters SET notice_due = false",
             "SELECT outbox_relay.letters_lock('s'), outbox_relay.letters_named('{}')",
             "SELECT outbox_relay.letters_release('s', '{}')",
         ],
@@ -144,7 +145,11 @@ pub(super) const CONTROLS: [Deed; 5] = [
         "rou",
         &["SELECT FROM outbox_relay.skips", "SELECT FROM outbox_relay.pauses"],
     ),
-    deed("skip an event", "o", &["SELECT outbox_relay.skip('s', 'e', 'w', '{}')"]),
+    deed(
+        "skip an event, take that back",
+        "o",
+        &["SELECT outbox_relay.skip('s', 'e', 'w', '{}'); SELECT outbox_relay.skip_withdraw('s', 'e', 'w', '{}')"],
+    ),
     deed(
         "pause, resume",
         "o",

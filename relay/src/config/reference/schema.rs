@@ -121,6 +121,7 @@ fn shape(kind: Kind) -> Map<String, Value> {
             "items": { "type": "string", "minLength": 1 },
             "uniqueItems": true,
         }),
+        Kind::TopicName => json!({ "type": "string", "pattern": "^[a-zA-Z0-9._-]{1,249}$" }),
         Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]{1,5}$" }),
         Kind::Text | Kind::Topic | Kind::Filter | Kind::Secret | Kind::SecretFile | Kind::File => {
             json!({ "type": "string", "minLength": 1 })

@@ -41,6 +41,10 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
         "dead_letters",
         "How much may be set aside, where an outbox says so (on_defect). More halts the line.",
     ),
+    (
+        "audit",
+        "The trail of who did what, which `outbox-relay audit verify` proves.",
+    ),
     ("admin", "Probes and metrics."),
     ("log", "What the relay says, on standard error."),
     (

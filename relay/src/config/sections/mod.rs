@@ -2,6 +2,7 @@
 
 mod kafka;
 mod kafka_login;
+mod notices;
 mod outbox;
 mod postgres;
 mod process;
@@ -34,7 +35,9 @@ fn with_kafka(reader: &mut Reader, kafka: fn(&mut Reader) -> Result<KafkaSetting
     let outbox = outbox::read(reader, retry.as_ref().ok());
     let kafka = kafka(reader);
     let pipeline = process::pipeline(reader);
-    let dead_letters = process::dead_letters(reader);
+    let dead_letters = notices::dead_letters(reader);
+    let audit = notices::audit(reader);
+    notices::go_to_topics_of_their_own(reader, outbox.as_ref().ok(), &dead_letters, &audit);
     let admin = process::admin(reader);
     let log = process::log(reader);
     let retention = retention::read(reader, postgres.as_ref().ok().map(|postgres| postgres.user.as_str()));
@@ -46,6 +49,7 @@ fn with_kafka(reader: &mut Reader, kafka: fn(&mut Reader) -> Result<KafkaSetting
         kafka: kafka?,
         pipeline: pipeline?,
         dead_letters: dead_letters?,
+        audit: audit?,
         admin: admin?,
         log: log?,
         retention: retention?,

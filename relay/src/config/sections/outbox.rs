@@ -15,6 +15,8 @@ use crate::pipeline::DefectPolicy;
 
 use super::retry;
 
+/// Notices of dead letters have headers whose names begin so.
+const NOTICE_HEADERS: &str = "outbox_relay.";
 /// The outbox there is when none is configured.
 const DEFAULT: &str = "default";
 
@@ -138,8 +140,9 @@ fn rows_can_be_named(reader: &mut Reader, outbox: &str, columns: Option<&Columns
 /// More than the decoder takes would be left out, and a name of the record's own would be there twice.
 fn metadata_headers(key: &Key, value: &Value) -> Result<Vec<String>, Fault> {
     let names = list(key, value)?;
-    if let Some(taken) = names.iter().find(|name| OWN_HEADERS.contains(&name.as_str())) {
-        let problem = format!("{taken:?} is a header that every record has already");
+    let is_own = |name: &&String| OWN_HEADERS.contains(&name.as_str()) || name.starts_with(NOTICE_HEADERS);
+    if let Some(taken) = names.iter().find(is_own) {
+        let problem = format!("{taken:?} is a header that the relay writes itself");
         return Err(Fault::new(
             problem,
             "leave it out, or give that member of the metadata another name",
@@ -335,11 +338,21 @@ mod tests {
     }
 
     #[test]
-    fn metadata_headers_neither_repeat_a_records_own_nor_are_more_than_can_be_taken() {
+    fn metadata_headers_neither_repeat_those_of_the_relay_nor_are_more_than_can_be_taken() {
         for (headers, wrong) in [
             (
                 "['traceparent', 'position']",
-                "\"position\" is a header that every record has already",
+                "\"position\" is a header that the relay writes itself",
+            ),
+            ("['replay']", "\"replay\" is a header that the relay writes itself"),
+            ("['redrive']", "\"redrive\" is a header that the relay writes itself"),
+            (
+                "['occurred_at']",
+                "\"occurred_at\" is a header that the relay writes itself",
+            ),
+            (
+                "['outbox_relay.state']",
+                "\"outbox_relay.state\" is a header that the relay writes itself",
             ),
             (
                 "['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']",

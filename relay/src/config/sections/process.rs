@@ -1,10 +1,9 @@
-//! `[pipeline]`, `[dead_letters]`, `[admin]`, `[log]` and `[roles]`.
+//! `[pipeline]`, `[admin]`, `[log]` and `[roles]`.
 
 use crate::config::errors::Fault;
 use crate::config::parse::{address, filter, identifier, log_format, whole};
 use crate::config::reader::{Noted, Reader};
 use crate::config::settings::{AdminSettings, LogSettings, PipelineSettings, RoleSettings};
-use crate::pipeline::LetterLimits;
 
 pub(super) fn pipeline(reader: &mut Reader) -> Result<PipelineSettings, Noted> {
     let in_flight_bytes_max = reader.read("pipeline.in_flight_bytes_max", whole);
@@ -14,15 +13,6 @@ pub(super) fn pipeline(reader: &mut Reader) -> Result<PipelineSettings, Noted> {
         in_flight_bytes_max: in_flight_bytes_max?,
         in_flight_records_max: in_flight_records_max?,
         drain_timeout_ms: drain_timeout_ms?,
-    })
-}
-
-pub(super) fn dead_letters(reader: &mut Reader) -> Result<LetterLimits, Noted> {
-    let letters_max = reader.read("dead_letters.letters_max", whole);
-    let parked_keys_max = reader.read("dead_letters.parked_keys_max", whole);
-    Ok(LetterLimits {
-        letters_max: letters_max?,
-        parked_keys_max: parked_keys_max?,
     })
 }
 
