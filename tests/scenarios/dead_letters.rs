@@ -263,6 +263,8 @@ fn more_letters_than_are_allowed_halt_the_line_until_some_are_resolved() -> Outc
     let mut relay = scenario.streaming_relay()?;
     let ids = write(&scenario, &[("a", 30_000), ("a", 10), ("a", 10), ("b", 10)])?;
     relay.wait_for_fault("dead_letters_full")?;
+    // What is on its way to the table counts, before it is there.
+    wait_for_letters(&scenario, &["failed", "parked"])?;
     ensure(scenario.records()?.is_empty(), || "something passed".to_owned())?;
     let slot = scenario.settings.text("postgres.slot").to_owned();
     scenario.database()?.run(&format!(

@@ -30,7 +30,7 @@ SELECT seq, head FROM outbox_relay.audit_append('administration', 'migrate', 'da
 /// The whole of it; `password` is the statement that sets the password of the relay's role.
 pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
     let mut script = format!("{HEAD}\nBEGIN;\n\n{TRANSACTION_LOCK};\n{SCHEMA};\n\n{};\n", history());
-    for migration in embedded::migrations::runner().get_migrations() {
+    for migration in &in_order() {
         script.push_str(&versioned(migration));
     }
     script.push_str("\n-- What the configuration asks for.\n");
@@ -48,6 +48,13 @@ pub(super) fn script(settings: &Settings, password: Option<&str>) -> String {
     }
     script.push_str("\nCOMMIT;\n");
     script
+}
+
+/// By number: the library has them by name, where 10 comes before 2.
+fn in_order() -> Vec<Migration> {
+    let mut migrations = embedded::migrations::runner().get_migrations().clone();
+    migrations.sort_unstable_by_key(Migration::version);
+    migrations
 }
 
 /// As the library makes it.
