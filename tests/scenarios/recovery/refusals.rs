@@ -51,7 +51,7 @@ fn without_a_word_that_it_is_meant_nothing_is_done() -> Outcome {
     let ended = look(&scenario, &[LONG_AGO.as_slice(), &["--yes"]].concat())?;
     ended.must_refuse("command_line_wrong", &["--reason"])?;
     let ended = look(&scenario, &["--dry-run", "--since", "yesterday"])?;
-    ended.must_refuse("command_line_wrong", &["give a time as"])?;
+    ended.must_refuse("command_line_wrong", &["wanted is a time as"])?;
     let dry = look(&scenario, &[LONG_AGO.as_slice(), &["--dry-run", "--json"]].concat())?;
     dry.must(
         0,
