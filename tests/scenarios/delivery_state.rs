@@ -163,3 +163,39 @@ fn a_relay_that_is_killed_leaves_no_published_event_untold() -> Outcome {
     let told = told(&scenario)?;
     ensure(told.starts_with("published ") && !told.contains(','), || told)
 }
+
+/// What an index does not take, and what no other slot may take over.
+#[test]
+fn an_id_of_any_length_is_told_and_no_view_is_taken_over() -> Outcome {
+    let setup = kept("state_long")
+        .without_migration()
+        .without_slot()
+        .sql("CREATE TABLE public.outbox (id text, aggregate_type text NOT NULL, aggregate_id text NOT NULL,
+                  event_type text NOT NULL, payload json, metadata jsonb, created_at timestamptz NOT NULL DEFAULT now())");
+    let mut scenario = setup.start()?;
+    scenario.migrate()?;
+    scenario.create_slot()?;
+    let _relay = scenario.streaming_relay()?;
+    scenario.database()?.rows(
+        "INSERT INTO public.outbox (id, aggregate_type, aggregate_id, event_type)
+         SELECT string_agg(md5(random()::text), ''), $1, 'a', 'e' FROM generate_series(1, 200)",
+        &[&scenario.aggregate_type()],
+    )?;
+    scenario.wait_until_confirmed()?;
+    let told = told(&scenario)?;
+    ensure(told == "published 1", || told)?;
+    let other = scenario.command(&[
+        "migrate",
+        "--user",
+        "postgres",
+        "--set",
+        "postgres.slot=another",
+        "--password-file",
+        &scenario.file("superuser").display().to_string(),
+    ])?;
+    ensure(other.code != Some(0), || format!("{other:?}"))?;
+    ensure(
+        other.output.contains("delivery_default tells of outbox default"),
+        || format!("{other:?}"),
+    )
+}

@@ -203,8 +203,11 @@ impl Table<'_> {
         let failure = &letter.failure;
         let statement = "UPDATE outbox_relay.dead_letters
             SET state = 'failed', attempts = attempts + $2, error_type = $3, error_message = $4, error_causes = $5,
-                broker_response = $6, last_failed_at = clock_timestamp()
+                broker_response = $6, last_failed_at = clock_timestamp(),
+                notice_due = notice_due OR ($7 AND error_type = 'route_paused')
             WHERE letter_id = $1 AND state = 'redriving'";
+        // One that waited for its outbox was not told of: it was to be published in its place.
+        let is_told = self.settings.dead_letters.topic.is_some();
         let attempts = i32::try_from(failure.attempts).unwrap_or(i32::MAX);
         self.client
             .execute(
@@ -216,6 +219,7 @@ impl Table<'_> {
                     &failure.message,
                     &failure.causes,
                     &failure.broker_response,
+                    &is_told,
                 ],
             )
             .await?;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use outbox_decoder::{Envelope, Timestamp};
+use tokio::sync::watch;
 
 use super::ids::EventIds;
 use super::queue::{Entry, Queue, Status};
 use super::writer::Writer;
 use crate::clock;
 use crate::config::Settings;
+use crate::dead_letter::Place;
 use crate::pipeline::Ticket;
 use crate::telemetry::{Health, Metrics};
 
@@ -17,6 +19,7 @@ use crate::telemetry::{Health, Metrics};
 pub(crate) struct Journal {
     queue: Arc<Queue>,
     ids: EventIds,
+    places: watch::Sender<Option<Place>>,
     /// By the decoder's number of an outbox.
     is_kept: Vec<bool>,
     /// How many are acknowledged and not written yet.
@@ -39,7 +42,7 @@ impl Journal {
             return Ok(None);
         }
         let journal = Self::of(is_kept);
-        Writer::start(settings, metrics, health, &journal.queue)?;
+        Writer::start(settings, metrics, health, &journal.queue, journal.places.subscribe())?;
         Ok(Some(journal))
     }
 
@@ -47,9 +50,15 @@ impl Journal {
         Self {
             queue: Arc::default(),
             ids: EventIds::default(),
+            places: watch::channel(None).0,
             is_kept,
             unwritten: 0,
         }
+    }
+
+    /// The stream comes from there now.
+    pub(crate) fn follow(&self, place: Place) {
+        self.places.send_replace(Some(place));
     }
 
     /// An event has gone on its way.

@@ -84,7 +84,7 @@ impl Queue {
         }
     }
 
-    /// How many wait.
+    /// How many wait to be taken.
     pub(super) fn len(&self) -> usize {
         self.lock().waiting.len()
     }

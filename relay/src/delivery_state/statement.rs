@@ -14,7 +14,7 @@ pub(super) const UPSERT: &str = "
         note.retry_count, note.error_code, clock_timestamp()
     FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::int[], $7::text[])
         AS note (outbox, id, status, at_us, retry_count, error_code)
-    ON CONFLICT (slot_name, outbox, idempotency_key) DO UPDATE SET
+    ON CONFLICT (slot_name, outbox, key_hash) DO UPDATE SET
         status = CASE WHEN excluded.status = 'failed' THEN row.status ELSE excluded.status END,
         published_at = coalesce(excluded.published_at, row.published_at),
         retry_count = greatest(excluded.retry_count, row.retry_count),

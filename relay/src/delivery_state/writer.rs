@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::queue::{Entry, Queue};
 use super::statement::{Columns, UPSERT};
 use crate::backoff::Backoff;
 use crate::config::Settings;
+use crate::dead_letter::Place;
 use crate::fault::Fault;
 use crate::postgres::{Control, PostgresError, fault};
 use crate::telemetry::{Condition, Health, Metrics, Part};
@@ -29,6 +31,8 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     /// By the decoder's number.
     outboxes: Vec<String>,
+    /// Where the stream comes from, once there is one.
+    places: watch::Receiver<Option<Place>>,
     control: Option<Control>,
 }
 
@@ -38,6 +42,7 @@ impl Writer {
         metrics: &Arc<Metrics>,
         health: &Health,
         queue: &Arc<Queue>,
+        places: watch::Receiver<Option<Place>>,
     ) -> std::io::Result<()> {
         let writer = Self {
             settings: Arc::clone(settings),
@@ -45,6 +50,7 @@ impl Writer {
             health: health.clone(),
             queue: Arc::clone(queue),
             outboxes: settings.outbox.keys().cloned().collect(),
+            places,
             control: None,
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -57,7 +63,6 @@ impl Writer {
         let postgres = &self.settings.postgres;
         let mut backoff = Backoff::jittered(postgres.reconnect_backoff_ms, postgres.reconnect_backoff_max_ms);
         loop {
-            self.show_waiting();
             self.queue.filled().await;
             if self.queue.len() < BATCH {
                 sleep(GATHER).await;
@@ -66,7 +71,6 @@ impl Writer {
             while let Err(error) = self.write_in_time(&entries).await {
                 self.control = None;
                 self.show(Some(fault(&error, &self.settings.postgres)));
-                self.show_waiting();
                 sleep(backoff.next_wait()).await;
             }
             backoff.reset();
@@ -85,8 +89,8 @@ impl Writer {
 
     async fn write(&mut self, entries: &[Entry]) -> Result<(), PostgresError> {
         let control = match self.control.take() {
-            Some(control) if control.is_open() => control,
-            _ => Control::connect(&self.settings.postgres, "delivery state").await?,
+            Some(control) if !self.places.has_changed().unwrap_or(false) => control,
+            _ => self.connect().await?,
         };
         let columns = Columns::of(entries, &self.outboxes);
         let written = control
@@ -109,16 +113,27 @@ impl Writer {
         Ok(())
     }
 
+    /// To the server that the stream comes from, and to no other: what is confirmed there is told there. The bounds are below
+    /// the client's own, so that a server which waits for a lock does not keep a session for each attempt.
+    async fn connect(&mut self) -> Result<Control, PostgresError> {
+        let place = self.places.wait_for(Option::is_some).await;
+        let (host, address) = place
+            .ok()
+            .and_then(|place| place.clone())
+            .ok_or(PostgresError::Closed)?;
+        let control = Control::connect_exactly(&self.settings.postgres, &host, address, "delivery state").await?;
+        control
+            .client()
+            .batch_execute("SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '25s'")
+            .await?;
+        Ok(control)
+    }
+
     fn show(&self, fault: Option<Fault>) {
         let condition = fault.map_or(Condition::Up, |fault| {
             let message = format!("delivery states cannot be written: {}", fault.message);
             Condition::Down(Fault { message, ..fault })
         });
         self.health.set(Part::DeliveryState, condition);
-    }
-
-    fn show_waiting(&self) {
-        let waiting = i64::try_from(self.queue.len()).unwrap_or(i64::MAX);
-        self.metrics.delivery_states_waiting.set(waiting);
     }
 }

@@ -185,7 +185,10 @@ fn message_bytes_max(settings: &Settings) -> usize {
 }
 
 async fn mark(client: &Client, ids: &[i64]) -> Result<(), PostgresError> {
-    let statement = "UPDATE outbox_relay.dead_letters SET notice_due = false WHERE letter_id = ANY ($1)";
+    // Whoever changes one of them now is not waited for: that one is told once more.
+    let statement = "UPDATE outbox_relay.dead_letters SET notice_due = false WHERE letter_id IN (
+             SELECT letter_id FROM outbox_relay.dead_letters WHERE letter_id = ANY ($1)
+             ORDER BY letter_id FOR UPDATE SKIP LOCKED)";
     client.execute(statement, &[&ids]).await?;
     Ok(())
 }

@@ -134,7 +134,8 @@ impl Teller {
             Ok(control) => {
                 let (settings, metrics) = (&self.settings, &self.metrics);
                 let told = letters::tell(control.client(), settings, &topic, &mut self.post, metrics).await;
-                self.control = Some(control);
+                // A connection that has failed does not come back by itself.
+                self.control = told.is_ok().then_some(control);
                 told
             }
             Err(fault) => Err(fault),

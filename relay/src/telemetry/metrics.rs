@@ -75,7 +75,7 @@ pub struct Metrics {
     pub dead_letters_parked_keys: IntGauge,
     /// Delivery states written.
     pub delivery_states_written: IntCounter,
-    /// Delivery states that wait to be written.
+    /// Events that the brokers have acknowledged and whose states are not written yet.
     pub delivery_states_waiting: IntGauge,
     events_set_aside: IntCounterVec,
     redrives: IntCounterVec,
@@ -324,7 +324,7 @@ impl Default for Metrics {
                 "Delivery states written, of outboxes with delivery_state.",
             ),
             delivery_states_waiting: make
-                .int_gauge("delivery_states_waiting", "Delivery states that wait to be written."),
+                .int_gauge("delivery_states_waiting", "Events that the brokers have acknowledged and whose delivery states are not written yet."),
             registry: make.0,
         };
         metrics.forget_slot();

@@ -6,7 +6,7 @@ mod migrate;
 mod passwords;
 mod slot;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 
 use outbox_relay_tests::failure::{Failure, Outcome};
@@ -41,7 +41,11 @@ fn psql(scenario: &Scenario, script: &str) -> Outcome<Ended> {
         .stderr(Stdio::piped())
         .spawn()?;
     let mut input = psql.stdin.take().ok_or_else(|| Failure::new("psql has no input"))?;
-    input.write_all(script.as_bytes())?;
+    match input.write_all(script.as_bytes()) {
+        // It has ended at an error, and does not read the rest.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
     drop(input);
     let output = psql.wait_with_output()?;
     Ok(Ended {

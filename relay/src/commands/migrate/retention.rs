@@ -48,6 +48,10 @@ fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<St
         format!("SELECT outbox_relay.ensure_janitor({schema}, {table}, {janitor}, {archives})"),
         format!("SELECT outbox_relay.retention_know({slot}, {publication}, {schema}, {table})"),
     ];
+    let name = escape_literal(name);
+    if !outbox.delivery_state {
+        statements.push(format!("SELECT outbox_relay.leave_delivery_state({slot}, {name})"));
+    }
     let Some(id) = outbox.columns.id.as_deref().map(escape_literal) else {
         return statements;
     };
@@ -57,7 +61,6 @@ fn of_outbox(settings: &Settings, name: &str, outbox: &OutboxSettings) -> Vec<St
         ));
     }
     if outbox.delivery_state {
-        let name = escape_literal(name);
         statements.push(format!(
             "SELECT outbox_relay.ensure_delivery_state({slot}, {name}, {schema}, {table}, {id}, {relay}, {operator})"
         ));

@@ -33,7 +33,7 @@ use self::renewal::Renewal;
 use self::retry::Retry;
 use crate::clock;
 use crate::config::Settings;
-use crate::dead_letter::{GivenUp, Outgoing};
+use crate::dead_letter::{GivenUp, Outgoing, Place};
 use crate::delivery_state::Journal;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::outlet::{Closed, Outlet};
@@ -113,6 +113,13 @@ impl Delivery {
     /// Tells a journal what becomes of events.
     pub(crate) fn telling(self, journal: Option<Journal>) -> Self {
         Self { journal, ..self }
+    }
+
+    /// The stream comes from there now.
+    pub(crate) fn follow(&self, place: Place) {
+        if let Some(journal) = &self.journal {
+            journal.follow(place);
+        }
     }
 }
 
@@ -216,6 +223,8 @@ impl<P: Producers> Delivery<P> {
         self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
         if let Some(journal) = &mut self.journal {
             journal.pass(&mut taken.acknowledged);
+            let unwritten = i64::try_from(journal.unwritten()).unwrap_or(i64::MAX);
+            self.metrics.delivery_states_waiting.set(unwritten);
         }
         for &(ticket, at) in &taken.acknowledged {
             if let Some(committed_at) = pipeline.acknowledge(ticket) {
