@@ -119,6 +119,7 @@ impl Scenario {
             faults: &self.faults,
             rebuilds: relay.figures()?.count("producer_rebuilds_total"),
             outages: &self.outages,
+            sets_aside: self.settings.text("outbox.default.on_defect") == "set_aside",
         });
         println!("{}: {report}", self.name);
         let complaints = relay.complaints();

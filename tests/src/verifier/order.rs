@@ -5,14 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::{Position, Report, Seen, place};
 use crate::history::History;
 
-/// Judges the order of each key and of each partition.
-pub(super) fn judge(history: &History, firsts: &HashMap<&str, &Seen<'_>>, seen: &[Seen<'_>], report: &mut Report) {
-    by_key(history, firsts, report);
-    by_partition(seen, report);
-}
-
 /// The records of one key lie in one partition, in the order in which their rows were written.
-fn by_key(history: &History, firsts: &HashMap<&str, &Seen<'_>>, report: &mut Report) {
+pub(super) fn by_key(history: &History, firsts: &HashMap<&str, &Seen<'_>>, report: &mut Report) {
     let mut last: HashMap<(&str, &str), &Seen<'_>> = HashMap::new();
     for row in &history.committed {
         let Some(&seen) = firsts.get(row.id.as_str()) else {
@@ -30,8 +24,8 @@ fn by_key(history: &History, firsts: &HashMap<&str, &Seen<'_>>, report: &mut Rep
     }
 }
 
-/// A partition is a series of runs with rising positions; among first occurrences positions only rise.
-fn by_partition(seen: &[Seen<'_>], report: &mut Report) {
+/// A partition is a series of runs with rising positions; among first occurrences positions only rise, unless rows may be set aside.
+pub(super) fn by_partition(seen: &[Seen<'_>], sets_aside: bool, report: &mut Report) {
     let mut partitions: BTreeMap<(&str, i32), Partition> = BTreeMap::new();
     for seen in seen.iter().filter(|seen| !seen.is_redriven) {
         let place_of = (seen.record.topic.as_str(), seen.record.partition);
@@ -41,7 +35,7 @@ fn by_partition(seen: &[Seen<'_>], report: &mut Report) {
         }
         partition.last = Some(seen.position);
         if seen.is_first {
-            if partition.newest.is_some_and(|newest| seen.position <= newest) {
+            if !sets_aside && partition.newest.is_some_and(|newest| seen.position <= newest) {
                 let late = format!("{} came after a later one of its partition", place(seen));
                 report.non_monotonic.push(late);
             }
