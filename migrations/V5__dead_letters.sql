@@ -86,7 +86,8 @@ BEGIN
     PERFORM outbox_relay.letters_lock(slot);
     -- Those without a key apart: an index finds what is equal, not what is not distinct, and there may be many letters.
     WITH freed AS (
-        SELECT DISTINCT l.topic, l.key FROM outbox_relay.dead_letters l WHERE l.slot_name = slot AND l.letter_id = ANY (ids)
+        SELECT DISTINCT l.topic, l.key FROM unnest(ids) AS id JOIN outbox_relay.dead_letters l ON l.letter_id = id
+        WHERE l.slot_name = slot
     ), waiting AS (
         SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key FROM freed k JOIN outbox_relay.dead_letters d
             ON d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key = k.key

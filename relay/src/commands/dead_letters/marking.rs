@@ -86,8 +86,23 @@ impl Marking<'_, '_> {
             .operation
             .row(mark, &[slot, &batch, &self.why, &self.actor])
             .await?;
-        // Under the same lock: nobody else has marked any of them in between.
-        let of_their_keys = "WITH chosen AS (
+        let redriving: i64 = self.operation.read(|| {
+            marked.head = Some((row.try_get(1)?, row.try_get(2)?));
+            row.try_get(0)
+        })?;
+        let released = redriving - i64::try_from(batch.len()).unwrap_or(redriving);
+        if released == 0 {
+            marked.pending.extend(batch);
+            return Ok(());
+        }
+        marked.released += released;
+        marked.pending.extend(self.of_their_keys(batch).await?);
+        Ok(())
+    }
+
+    /// What was marked with these, in order. Under the same lock: nobody else has marked any of it in between.
+    async fn of_their_keys(&self, batch: &[i64]) -> Result<Vec<i64>, Failure> {
+        let statement = "WITH chosen AS (
                  SELECT c.letter_id, c.topic, c.key FROM outbox_relay.dead_letters c WHERE c.letter_id = ANY ($2)
              ), released AS (
                  SELECT letter_id FROM chosen UNION
@@ -96,15 +111,7 @@ impl Marking<'_, '_> {
              )
              SELECT d.letter_id FROM released JOIN outbox_relay.dead_letters d USING (letter_id)
              WHERE d.slot_name = $1 AND d.state = 'redriving' ORDER BY d.commit_lsn, d.ordinal";
-        let rows = self.operation.rows(of_their_keys, &[slot, &batch]).await?;
-        self.operation.read(|| {
-            let redriving: i64 = row.try_get(0)?;
-            marked.head = Some((row.try_get(1)?, row.try_get(2)?));
-            marked.released += redriving - i64::try_from(batch.len()).unwrap_or(redriving);
-            for row in &rows {
-                marked.pending.push(row.try_get(0)?);
-            }
-            Ok(())
-        })
+        let rows = self.operation.rows(statement, &[self.operation.slot(), &batch]).await?;
+        self.operation.read(|| rows.iter().map(|row| row.try_get(0)).collect())
     }
 }
