@@ -60,6 +60,21 @@ pub(crate) fn wait_for_letters(scenario: &Scenario, states: &[&str]) -> Outcome 
     })
 }
 
+/// Pauses the outbox, and waits until the relay has set a row of it aside.
+pub(crate) fn pause_outbox(scenario: &Scenario) -> Outcome {
+    let slot = scenario.settings.text("postgres.slot");
+    scenario.database()?.run(&format!(
+        "SELECT outbox_relay.pause('{slot}', 'default', 'a test', {ACTOR})"
+    ))?;
+    wait_for("the relay to obey", || {
+        let probed = write(scenario, &[("probe", 10)]).and_then(|_| letters(scenario));
+        let parked = probed.map_err(|failure| failure.to_string())?;
+        (!parked.is_empty())
+            .then_some(())
+            .ok_or_else(|| "nothing waits".to_owned())
+    })
+}
+
 /// Has everything published that failed.
 fn redrive(scenario: &Scenario) -> Outcome {
     let slot = scenario.settings.text("postgres.slot");
@@ -435,16 +450,7 @@ fn rows_of_a_paused_route_wait_in_order_while_others_flow() -> Outcome {
     let relay = scenario.streaming_relay()?;
     let slot = scenario.settings.text("postgres.slot").to_owned();
     let database = scenario.database()?;
-    database.run(&format!(
-        "SELECT outbox_relay.pause('{slot}', 'default', 'a test', {ACTOR})"
-    ))?;
-    wait_for("the relay to obey", || {
-        let probed = write(&scenario, &[("probe", 10)]).and_then(|_| letters(&scenario));
-        let parked = probed.map_err(|failure| failure.to_string())?;
-        (!parked.is_empty())
-            .then_some(())
-            .ok_or_else(|| "nothing waits".to_owned())
-    })?;
+    pause_outbox(&scenario)?;
     write(&scenario, &[("a", 10), ("a", 10), ("b", 10)])?;
     database.run(
         "INSERT INTO public.other (aggregate_type, aggregate_id, event_type, payload) VALUES ('x', 'k', 'happened', '1')",

@@ -5,7 +5,7 @@ use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::wait::wait_for;
 
-use crate::dead_letters::{ACTOR, LIMIT, letters, set_aside, wait_for_letters, write};
+use crate::dead_letters::{ACTOR, LIMIT, letters, pause_outbox, set_aside, wait_for_letters, write};
 
 /// The name of the dead-letter topic, which the relay is told of and which nobody has made yet.
 fn named(scenario: &mut Scenario) -> String {
@@ -157,16 +157,7 @@ fn events_of_a_paused_outbox_are_not_told() -> Outcome {
     let _relay = scenario.streaming_relay()?;
     let slot = scenario.settings.text("postgres.slot").to_owned();
     let database = scenario.database()?;
-    database.run(&format!(
-        "SELECT outbox_relay.pause('{slot}', 'default', 'a test', {ACTOR})"
-    ))?;
-    wait_for("the relay to obey", || {
-        let probed = write(&scenario, &[("probe", 10)]).and_then(|_| letters(&scenario));
-        let parked = probed.map_err(|failure| failure.to_string())?;
-        (!parked.is_empty())
-            .then_some(())
-            .ok_or_else(|| "nothing waits".to_owned())
-    })?;
+    pause_outbox(&scenario)?;
     database.run(&format!(
         "SELECT outbox_relay.resume('{slot}', 'default', 'done', {ACTOR})"
     ))?;

@@ -13,23 +13,30 @@ use outbox_relay_tests::writer::{Writer, WriterOptions};
 
 #[test]
 fn a_promoted_standby_of_17_that_kept_the_slot_goes_on_where_the_primary_was() -> Outcome {
-    goes_on(17)
+    goes_on("synced_17", 17, false)
 }
 
 #[test]
 fn a_promoted_standby_of_18_that_kept_the_slot_goes_on_where_the_primary_was() -> Outcome {
-    goes_on(18)
+    goes_on("synced_18", 18, false)
+}
+
+/// What is acknowledged and not told waits for the table of the old primary, where nobody will ever answer.
+#[test]
+fn delivery_states_that_the_old_primary_did_not_take_do_not_hold_up_the_promoted_one() -> Outcome {
+    goes_on("synced_untold", 17, true)
 }
 
 /// The primary is killed under load. What it did not get to the standby is lost with it, and must not be in Kafka either:
 /// `synchronized_standby_slots` holds it back.
-fn goes_on(version: u32) -> Outcome {
-    let setup = Setup::new(&format!("synced_{version}")).private_postgres(&[]);
+fn goes_on(label: &str, version: u32, has_untold: bool) -> Outcome {
+    let setup = Setup::new(label).private_postgres(&[]);
+    let setup = setup.set("outbox.default.delivery_state", has_untold);
     let mut scenario = setup.postgres_version(version).without_slot().start()?;
     scenario
         .command(&["slot", "create", "--failover"])?
         .must(0, &["starts at"])?;
-    let name = format!("e2e-synced-{version}-standby");
+    let name = format!("e2e-{label}-standby");
     let standby = scenario.servers.own_postgres()?.start_standby_with_slots(&name)?;
     let ports = [scenario.servers.postgres()?.port, standby.port()];
     let hosts = ports.map(|port| format!("127.0.0.1:{port}"));
@@ -44,6 +51,11 @@ fn goes_on(version: u32) -> Outcome {
     let copy = Database::connect(&conninfo(&scenario, &standby))?;
     is_synced(&scenario, &copy)?;
 
+    let holder = scenario.database()?;
+    if has_untold {
+        holder.run("BEGIN; LOCK TABLE outbox_relay.delivery_state")?;
+        relay.wait_for_figure("delivery_states_waiting", |waiting| waiting > 0.5)?;
+    }
     let before = relay.figures()?.get("events_acked_total");
     relay.wait_for_figure("events_acked_total", |records| records > before + 500.0)?;
     scenario.servers.own_postgres()?.stop(StopMode::Kill)?;

@@ -14,7 +14,6 @@ impl Line {
     /// The stream comes from there: letters go there too.
     pub(super) fn follow(&mut self, place: Place) {
         let Some((identity, _)) = &self.pipeline else { return };
-        self.delivery.follow(place.clone());
         if let Some(notices) = &self.notices {
             notices.follow(place.clone());
         }

@@ -184,6 +184,9 @@ impl Line {
 
     async fn stream(&mut self, session: Session) -> stream::End {
         let identity = session.identity.clone();
+        // Before anything waits for what is in flight: the server before may never take another delivery state.
+        self.delivery
+            .follow((session.control.host().clone(), session.control.address()));
         if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
         }
