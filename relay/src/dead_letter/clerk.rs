@@ -174,7 +174,7 @@ impl Work {
                 let (resolved, freed) = settle(&table, redriven, returned).await?;
                 Answer::Settled { resolved, freed }
             }
-            Ask::Fetch => Answer::Fetched(table.fetch().await?),
+            Ask::Fetch { without } => Answer::Fetched(table.fetch(without).await?),
         };
         self.control = Some(control);
         Ok(answer)

@@ -15,6 +15,8 @@ use crate::pipeline::{HEADER_OVERHEAD_BYTES, Kept, Pipeline, RECORD_OVERHEAD_BYT
 /// Letters that one transaction takes, and their bytes.
 const WRITTEN_MAX: usize = 1_000;
 const WRITTEN_BYTES_MAX: usize = 16 << 20;
+/// Letters that may be on their way, or not be noted yet, while the next are fetched.
+const UNSETTLED_MAX: usize = 2_000;
 
 /// What the table is asked.
 #[derive(Debug, Clone)]
@@ -26,8 +28,8 @@ pub(crate) enum Ask {
         redriven: Vec<i64>,
         returned: Vec<Returned>,
     },
-    /// The next letters that are marked to be published, in order.
-    Fetch,
+    /// The next letters that are marked to be published, in order; without these, which are on their way or have arrived.
+    Fetch { without: Vec<i64> },
 }
 
 /// A letter that could not be published this time either.
@@ -84,6 +86,8 @@ pub(crate) struct Desk {
     is_asking: bool,
     /// Whether something may be marked that was not fetched.
     may_fetch: bool,
+    /// And nothing was settled since: it is the turn of that, or many that ask to fetch would keep it from being noted.
+    has_fetched: bool,
     marked: VecDeque<Marked>,
     under_way: HashMap<Ticket, UnderWay>,
     redriven: Vec<i64>,
@@ -151,19 +155,39 @@ impl Desk {
         }
         let ask = if !self.to_write.is_empty() {
             Ask::Write(self.next_batch())
-        } else if !self.redriven.is_empty() || !self.returned.is_empty() {
+        } else if self.should_fetch() && !(self.has_fetched && self.has_outcomes()) {
+            self.has_fetched = true;
+            self.may_fetch = false;
+            Ask::Fetch {
+                without: self.unsettled().collect(),
+            }
+        } else if self.has_outcomes() {
+            self.has_fetched = false;
             Ask::Settle {
                 redriven: std::mem::take(&mut self.redriven),
                 returned: std::mem::take(&mut self.returned),
             }
-        } else if self.may_fetch && self.marked.is_empty() && self.under_way.is_empty() {
-            self.may_fetch = false;
-            Ask::Fetch
         } else {
             return None;
         };
         self.is_asking = true;
         Some(ask)
+    }
+
+    /// The next letters are fetched while those before them are on their way; not before the table knows which came back.
+    fn should_fetch(&self) -> bool {
+        let is_wanted = self.may_fetch && self.marked.is_empty() && self.returned.is_empty();
+        is_wanted && self.under_way.len() + self.redriven.len() <= UNSETTLED_MAX
+    }
+
+    fn has_outcomes(&self) -> bool {
+        !self.redriven.is_empty() || !self.returned.is_empty()
+    }
+
+    /// Letters that are marked in the table and need not be published again.
+    fn unsettled(&self) -> impl Iterator<Item = i64> {
+        let under_way = self.under_way.values().map(|letter| letter.letter_id);
+        under_way.chain(self.redriven.iter().copied())
     }
 
     fn next_batch(&mut self) -> Vec<Letter> {
@@ -199,6 +223,11 @@ impl Desk {
                 Vec::new()
             }
             Answer::Fetched(marked) => {
+                self.may_fetch |= !marked.is_empty();
+                // What came back since may stand before them: they are fetched again when the table knows.
+                if !self.returned.is_empty() {
+                    return Vec::new();
+                }
                 self.marked = marked.into();
                 let unwritten: Vec<_> = self.to_write.iter().filter_map(|(_, letter)| letter.parks()).collect();
                 for key in unwritten {
@@ -275,8 +304,7 @@ impl Desk {
 
     /// What was begun is done: nothing waits for the table, and nothing from it is under way. More may be marked.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let waits = !self.to_write.is_empty() || !self.redriven.is_empty() || !self.returned.is_empty();
-        !self.is_asking && !waits && self.under_way.is_empty()
+        !self.is_asking && self.to_write.is_empty() && !self.has_outcomes() && self.under_way.is_empty()
     }
 
     /// Nothing is marked either, as far as was asked.
@@ -384,7 +412,7 @@ mod tests {
 
     fn fetched(desk: &mut Desk, pipeline: &mut Pipeline, letters: Vec<Marked>) {
         desk.look_for_marked();
-        assert!(matches!(desk.next_ask(), Some(Ask::Fetch)));
+        assert!(matches!(desk.next_ask(), Some(Ask::Fetch { .. })));
         desk.answer(Answer::Fetched(letters), pipeline);
     }
 
@@ -476,6 +504,42 @@ mod tests {
             &mut pipeline,
         );
         assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["b"]);
+    }
+
+    #[test]
+    fn the_next_letters_are_fetched_while_those_before_them_are_on_their_way() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        fetched(&mut desk, &mut pipeline, vec![marked(1, 100, "a"), marked(2, 200, "b")]);
+        redrive(&mut desk, &mut pipeline, &[]);
+        let Some(Ask::Fetch { mut without }) = desk.next_ask() else {
+            panic!("nothing that was fetched is left");
+        };
+        without.sort_unstable();
+        assert_eq!(without, [1, 2]);
+        desk.answer(Answer::Fetched(vec![marked(3, 300, "c")]), &mut pipeline);
+        assert_eq!(redrive(&mut desk, &mut pipeline, &[]), ["c"]);
+    }
+
+    #[test]
+    fn what_is_fetched_while_a_letter_comes_back_is_left_until_the_table_knows_of_it() {
+        let (mut desk, mut pipeline) = (Desk::default(), pipeline());
+        reach(&mut pipeline, 1_000);
+        desk.look_for_marked();
+        desk.next_ask();
+        desk.send_back(1, Failure::of_fault(&fault(), Vec::new(), AT));
+        desk.answer(Answer::Fetched(vec![marked(2, 200, "a")]), &mut pipeline);
+        assert!(redrive(&mut desk, &mut pipeline, &[]).is_empty());
+        let Some(Ask::Settle { returned, .. }) = desk.next_ask() else {
+            panic!("it came back");
+        };
+        assert_eq!(returned.len(), 1);
+        let settled = Answer::Settled {
+            resolved: 0,
+            freed: Vec::new(),
+        };
+        desk.answer(settled, &mut pipeline);
+        assert!(matches!(desk.next_ask(), Some(Ask::Fetch { .. })));
     }
 
     #[test]

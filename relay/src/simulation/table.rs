@@ -142,7 +142,7 @@ impl Table {
                     freed: self.freed(redriven),
                 }
             }
-            Ask::Fetch => Answer::Fetched(self.fetch()),
+            Ask::Fetch { without } => Answer::Fetched(self.fetch(without)),
         }
     }
 
@@ -216,8 +216,9 @@ impl Table {
         keys.into_iter().filter(|key| !is_left(key)).collect()
     }
 
-    fn fetch(&self) -> Vec<Marked> {
-        let rows = self.rows.iter().filter(|row| row.state == State::Redriving);
+    fn fetch(&self, without: &[i64]) -> Vec<Marked> {
+        let is_next = |row: &&Row| row.state == State::Redriving && !without.contains(&i64::from(row.id));
+        let rows = self.rows.iter().filter(is_next);
         rows.take(FETCHED_MAX).map(marked).collect()
     }
 

@@ -32,9 +32,13 @@ fn rows_go_in_batches_and_no_batch_is_larger_than_configured() -> Outcome {
     scenario.verify(&relay, &writer.into_history()).map(drop)
 }
 
+/// On a server of its own: what others write to a shared one lags too.
 #[test]
 fn while_the_relay_lags_nothing_is_removed() -> Outcome {
-    let mut scenario = Setup::new("lags").set("retention.lag_bytes_max", 1_000_000).start()?;
+    let mut scenario = Setup::new("lags")
+        .private_postgres(&[])
+        .set("retention.lag_bytes_max", 1_000_000)
+        .start()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
     writer.write(20)?;

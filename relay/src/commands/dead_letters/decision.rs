@@ -11,7 +11,7 @@ use super::selection::{Chosen, Selection};
 use super::{Failure, Operation};
 
 /// Letters that one call of the database's functions takes: it holds the letters' lock meanwhile.
-pub(super) const BATCH: usize = 500;
+pub(super) const BATCH: usize = 2_000;
 
 /// What is to become of letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
