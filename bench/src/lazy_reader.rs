@@ -96,9 +96,10 @@ async fn drain(settings: &PostgresSettings, until: Lsn, interrupt: &Interrupt) -
     while counted.position < until {
         interrupt.check()?;
         stream.read().await.map_err(|error| failed(&error))?;
+        let before = counted.rows;
         let counting = counted.take(stream.buffer(), settings.frame_bytes_max);
         let bytes = counting.map_err(|error| failed(&error.into()))?;
-        stream.consume(bytes);
+        stream.consume(bytes, counted.rows - before);
         if std::mem::take(&mut counted.reply_requested) {
             stream
                 .send_status(counted.received_only())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::stat::ticks;
 
 /// The machine, for who compares results.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Machine {
     processor: String,
     cores: usize,

@@ -31,6 +31,7 @@ mod run_queue;
 mod server_cpu;
 mod set_aside;
 mod smoke;
+mod source;
 mod stat;
 mod steady;
 mod subject;

@@ -70,6 +70,14 @@ impl Input {
         }
     }
 
+    /// What measured it, in words.
+    pub(super) fn told(&self) -> Option<&str> {
+        match &self.origin {
+            Origin::Measured { told, .. } => Some(told),
+            _ => None,
+        }
+    }
+
     const fn given(value: f64) -> Input {
         Input {
             value,

@@ -31,6 +31,8 @@ pub(super) struct Search {
 #[derive(Debug, Deserialize)]
 struct Step {
     rate_events_per_s: f64,
+    #[serde(default)]
+    verdict: Option<String>,
     runs: Vec<Run>,
 }
 
@@ -61,6 +63,7 @@ struct CpuPercent {
 /// What an event costs at a rate.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct LiveCosts {
+    pub(super) rate_events_per_s: f64,
     pub(super) relay_cpu_us_per_event: f64,
     pub(super) walsender_cpu_us_per_event: f64,
     pub(super) relay_rss_mib: f64,
@@ -74,16 +77,28 @@ impl Steady {
 }
 
 impl Search {
-    /// At the peak.
-    pub(super) fn costs(&self) -> Option<LiveCosts> {
-        let is_peak = |step: &&Step| Some(step.rate_events_per_s) == self.peak_events_per_s;
-        let last = self.steps.iter().rfind(is_peak)?;
-        costs("steady --search", &last.runs, &self.circumstances)
+    /// At each rate that was tried, held or not.
+    pub(super) fn costs(&self) -> impl Iterator<Item = LiveCosts> {
+        let costs = |step: &Step| costs("steady --search", &step.runs, &self.circumstances);
+        self.steps.iter().filter_map(costs)
     }
 
     pub(super) fn told(&self) -> String {
-        let bound = format!("single rows with 99 % within {:.0} ms", self.p99_bound_ms);
+        let at_least = if self.is_limited_by_writer() {
+            ", or more: PostgreSQL's commits were the limit"
+        } else {
+            ""
+        };
+        let bound = format!("single rows with 99 % within {:.0} ms{at_least}", self.p99_bound_ms);
         told("steady --search", &bound, &self.circumstances)
+    }
+
+    /// The lowest rate above the peak was too much for the server that the rows were written to.
+    fn is_limited_by_writer(&self) -> bool {
+        let not_held = self.steps.iter().filter(|step| step.verdict.as_deref() != Some("held"));
+        let above = not_held.filter(|step| Some(step.rate_events_per_s) > self.peak_events_per_s);
+        let lowest = above.min_by(|one, other| one.rate_events_per_s.total_cmp(&other.rate_events_per_s));
+        lowest.is_some_and(|step| step.verdict.as_deref() == Some("writer_behind"))
     }
 }
 
@@ -93,6 +108,7 @@ fn costs(command: &str, runs: &[Run], circumstances: &Circumstances) -> Option<L
     let us_per_event = |percent: f64, run: &Run| US_PER_S * percent / PERCENT / run.writer.achieved_events_per_s;
     let cpu = |percent: fn(&Run) -> f64| median(runs.iter().map(|run| us_per_event(percent(run), run)));
     Some(LiveCosts {
+        rate_events_per_s: rate,
         relay_cpu_us_per_event: cpu(|run| run.cpu_percent.carrier),
         walsender_cpu_us_per_event: cpu(|run| run.cpu_percent.walsender),
         relay_rss_mib: over(|run| run.peak_rss_mib),
@@ -125,7 +141,8 @@ pub(super) mod tests {
     pub(in super::super) fn search(peak: &str) -> Search {
         let steps = [(4_000, 10.0), (8_000, 7.0), (4_000, 14.0)].map(|(rate, carrier)| {
             let run = run(rate, carrier);
-            format!(r#"{{"rate_events_per_s": {rate}, "runs": [{run}]}}"#)
+            let verdict = if rate == 8_000 { "writer_behind" } else { "held" };
+            format!(r#"{{"rate_events_per_s": {rate}, "verdict": "{verdict}", "runs": [{run}]}}"#)
         });
         let steps = steps.join(", ");
         let text =
@@ -145,9 +162,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn costs_at_the_peak_are_those_of_its_last_measurement() {
-        let costs = search("4000").costs().expect("a peak");
-        assert!((costs.relay_cpu_us_per_event - 35.0).abs() < 1e-9, "{costs:?}");
-        assert_eq!(search("null").costs(), None);
+    fn costs_are_known_at_each_rate_that_was_tried() {
+        let search = search("4000");
+        let costs = search
+            .costs()
+            .map(|costs| (costs.rate_events_per_s, costs.relay_cpu_us_per_event.round()));
+        assert_eq!(
+            costs.collect::<Vec<_>>(),
+            [(4_000.0, 25.0), (8_000.0, 9.0), (4_000.0, 35.0)]
+        );
+    }
+
+    #[test]
+    fn a_peak_that_the_writer_limits_is_said_to_be_at_the_least() {
+        assert!(
+            search("4000").told().contains("or more: PostgreSQL's commits"),
+            "{}",
+            search("4000").told()
+        );
+        assert!(!search("8000").told().contains("or more"), "{}", search("8000").told());
     }
 }

@@ -95,7 +95,7 @@ impl Numbers {
         format!(
             "{label}_insert_to_consumer_p50_ms={:.2}\n{label}_insert_to_consumer_p99_ms={:.2}\n\
              {label}_relay_insert_to_consumer_p50_ms={:.2}\n{label}_relay_insert_to_consumer_p99_ms={:.2}\n\
-             {label}_insert_to_consumer_p50_ratio={:.3}\n{label}_insert_to_consumer_p99_ratio={:.3}\n\
+             {label}_insert_to_consumer_p50_ratio={:.5}\n{label}_insert_to_consumer_p99_ratio={:.5}\n\
              {label}_live_cpu_percent={:.1}\n{label}_relay_live_cpu_percent={:.1}\n",
             self.p50_ms,
             self.p99_ms,
@@ -166,8 +166,8 @@ mod tests {
         for line in [
             "other_relay_insert_to_consumer_p50_ms=2.00",
             "other_insert_to_consumer_p50_ms=4.00",
-            "other_insert_to_consumer_p50_ratio=0.500",
-            "other_insert_to_consumer_p99_ratio=0.500",
+            "other_insert_to_consumer_p50_ratio=0.50000",
+            "other_insert_to_consumer_p99_ratio=0.50000",
             "other_live_cpu_percent=40.0",
         ] {
             assert!(lines.lines().any(|found| found == line), "{line} is not in\n{lines}");

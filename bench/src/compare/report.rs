@@ -10,7 +10,7 @@ use super::peer::Peer;
 use crate::drain::{Drain, Table};
 use crate::failure::Failure;
 use crate::median::median;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 /// The same backlog drained by all, one after the other.
 #[derive(Debug, Serialize)]
@@ -126,7 +126,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("compare", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.table(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("compare", folder, self, told)
     }
 
     /// One `name=value` a line.
@@ -157,9 +161,9 @@ impl Report {
 impl DrainNumbers {
     fn lines(&self, label: &str) -> String {
         format!(
-            "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.3}\n\
-             {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.3}\n\
-             {label}_rss_mib={:.1}\n{label}_rss_ratio={:.3}\n\
+            "{label}_drain_events_per_s={:.0}\n{label}_drain_ratio={:.4}\n\
+             {label}_drain_cpu_us_per_event={:.2}\n{label}_cpu_ratio={:.5}\n\
+             {label}_rss_mib={:.1}\n{label}_rss_ratio={:.5}\n\
              {label}_start_ms={:.0}\n{label}_relay_start_ms={:.0}\n",
             self.events_per_s,
             self.drain_ratio,

@@ -19,7 +19,7 @@ pub(crate) struct Options {
     folder: Folder,
 }
 
-/// Prints the table, which results are left out and why, and then every number that the table was made of.
+/// Prints the table, which results are left out and why, and then every number that the table was made of, and the peak.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let folder = options.folder.path();
     let (mut found, mut left_out) = (Vec::new(), Vec::new());
@@ -28,11 +28,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             suitable,
             left_out: of_command,
         } = results::choose(command, folder);
-        left_out.extend(of_command);
+        left_out.extend(of_command.iter().map(ToString::to_string));
         for file in suitable {
             found.push(read(command, &file)?);
         }
     }
+    left_out.extend(table::keep_one_state(&mut found));
     if found.is_empty() && left_out.is_empty() {
         return Err(Failure::NoResults(folder.to_owned()));
     }
@@ -46,10 +47,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 fn read(command: &'static str, file: &Path) -> Result<Found, Failure> {
     let text = fs::read_to_string(file).map_err(Failure::file("read", file))?;
-    let values = Values::of_results(&text).map_err(|error| Failure::content(file, &error))?;
+    let bad = |error: serde_json::Error| Failure::content(file, &error);
     Ok(Found {
         command,
         file: results::name(file),
-        values,
+        measured: serde_json::from_str(&text).map_err(bad)?,
+        values: Values::of_results(&text).map_err(bad)?,
     })
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::goal::{Goal, number};
+use serde::Deserialize;
+
+use super::goal::{Goal, SHOWN_TOO, number};
+use crate::machine::Machine;
 use crate::results::Values;
 
 /// Results of a sub-command.
@@ -10,7 +13,47 @@ use crate::results::Values;
 pub(super) struct Found {
     pub(super) command: &'static str,
     pub(super) file: String,
+    pub(super) measured: Measured,
     pub(super) values: Values,
+}
+
+/// Of what they are results.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Measured {
+    pub(super) finished_unix_s: u64,
+    #[serde(default)]
+    pub(super) source: Option<String>,
+    pub(super) machine: Option<Machine>,
+}
+
+impl Measured {
+    fn told(&self) -> String {
+        let source = self.source.as_deref().unwrap_or("an unknown state of the workspace");
+        let machine = self.machine.as_ref().map(ToString::to_string).unwrap_or_default();
+        format!("of {source}, on {machine}")
+    }
+}
+
+/// Keeps the results of the newest state of the workspace on one machine, and says which others are left out: a table of several
+/// would be of none.
+pub(super) fn keep_one_state(found: &mut Vec<Found>) -> Vec<String> {
+    let newest = found.iter().max_by_key(|one| one.measured.finished_unix_s);
+    let Some(newest) = newest.map(|newest| newest.measured.clone()) else {
+        return Vec::new();
+    };
+    let is_of_it = |one: &Found| (&one.measured.source, &one.measured.machine) == (&newest.source, &newest.machine);
+    let others = found.iter().filter(|one| !is_of_it(one));
+    let told = |one: &Found| {
+        format!(
+            "{} is left out: it is {}, and the newest {}",
+            one.file,
+            one.measured.told(),
+            newest.told()
+        )
+    };
+    let left_out = others.map(told).collect();
+    found.retain(is_of_it);
+    left_out
 }
 
 impl Goal {
@@ -24,10 +67,10 @@ impl Goal {
 
 /// Every number of the results that goals are held against; of two, that of the newer.
 pub(super) fn values(goals: &[Goal], found: &[Found]) -> Values {
+    let shown_too = found.iter().find(|one| one.command == SHOWN_TOO);
     let is_used = |one: &&Found| {
-        goals
-            .iter()
-            .any(|goal| goal.newest(found).is_some_and(|used| used.file == one.file))
+        let of_goals = goals.iter().filter_map(|goal| goal.newest(found));
+        of_goals.chain(shown_too).any(|used| used.file == one.file)
     };
     let mut values = Values::default();
     for used in found.iter().filter(is_used) {
@@ -64,6 +107,7 @@ mod tests {
         Found {
             command,
             file: format!("{command}-7.json"),
+            measured: Measured::default(),
             values: Values::parse(values),
         }
     }
@@ -89,6 +133,33 @@ mod tests {
                 "| cost | ≤ 5.00 µs | not measured |  |  |",
             ]
         );
+    }
+
+    #[test]
+    fn results_of_another_state_than_the_newest_are_left_out_and_named() {
+        let of = |stamp: u64, source: &str| Found {
+            file: format!("smoke-{stamp}.json"),
+            measured: Measured {
+                finished_unix_s: stamp,
+                source: Some(source.to_owned()),
+                machine: None,
+            },
+            ..found("smoke", "ratio=1.5\n")
+        };
+        let mut all = vec![of(9, "abc"), of(8, "abc"), of(7, "def")];
+        let left_out = keep_one_state(&mut all);
+        assert_eq!(all.len(), 2);
+        assert!(
+            left_out[0].starts_with("smoke-7.json is left out: it is of def"),
+            "{left_out:?}"
+        );
+        assert_eq!(left_out.len(), 1);
+    }
+
+    #[test]
+    fn the_peak_is_among_the_numbers_although_no_goal_is_about_it() {
+        let peak = [found(SHOWN_TOO, "peak_tps=4000\n")];
+        assert_eq!(values(&[], &peak).to_string(), "peak_tps=4000\n");
     }
 
     #[test]

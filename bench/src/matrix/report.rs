@@ -10,7 +10,7 @@ use super::numbers::{self, Numbers, mb_per_s};
 use super::plan::LeftOut;
 use crate::drain::{Cost, Drain};
 use crate::failure::Failure;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 const HEAD: &str = "| | rows/s | MB/s | s | CPU s: client | walsender | broker | CPU µs a row: client | walsender | broker | \
      peak MiB: client | walsender | broker | load |\n\
@@ -102,7 +102,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("drain", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.tables(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("drain", folder, self, told)
     }
 
     /// One `name=value` a line.

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::results::{Circumstances, Folder};
+use crate::results::{Circumstances, Folder, Told};
 use crate::subject::Subject;
 use crate::{machine, progress};
 use cases::Case;
@@ -59,9 +59,13 @@ pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failur
     }
     let report = Report::new(Circumstances::now(&Subject::default(), options, load_before), measured);
     println!("\n{}", report.table());
+    let told = Told {
+        tables: &report.table(),
+        numbers: &report.numbers(),
+    };
     let file = report
         .circumstances
-        .keep("micro", options.folder.path(), &report, &report.numbers())?;
+        .keep("micro", options.folder.path(), &report, told)?;
     println!("kept in {}\n", file.display());
     print!("{}", report.numbers());
     Ok(())

@@ -1,6 +1,7 @@
 //! What the server sends for rows of the standard outbox table, as `pgoutput` encodes them with `binary = true`.
 //!
-//! Source: PostgreSQL documentation, "Logical Replication Message Formats". The rows are those that the backlog has.
+//! Source: PostgreSQL documentation, "Logical Replication Message Formats". The rows are of about the backlog's size; no byte
+//! of a payload is looked at.
 
 use std::iter;
 

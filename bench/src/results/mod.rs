@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::machine::{self, Machine};
+use crate::source;
 use crate::subject::Subject;
 #[cfg(test)]
 pub(crate) use suitable::objection_to;
@@ -42,6 +43,12 @@ impl Folder {
 pub(crate) struct Circumstances {
     pub(crate) finished_unix_s: u64,
     pub(crate) machine: Machine,
+    /// The state of the workspace. Earlier results lack it, and those from outside a checkout.
+    #[serde(default)]
+    pub(crate) source: Option<String>,
+    /// Brokers that carry less than they can.
+    #[serde(default)]
+    pub(crate) quick_start: bool,
     /// `None`: the release build of this workspace.
     #[serde(default)]
     pub(crate) relay_program: Option<PathBuf>,
@@ -60,6 +67,8 @@ impl Circumstances {
         Circumstances {
             finished_unix_s: since_epoch.unwrap_or_default().as_secs(),
             machine: Machine::this(),
+            source: source::state(),
+            quick_start: subject.quick_start,
             relay_program: subject.relay.clone(),
             relay_overrides: subject.overrides.clone(),
             // Numbers, words and lists of them: nothing that has no form in JSON.
@@ -75,25 +84,36 @@ impl Circumstances {
     }
 
     /// Writes the results of one run of a sub-command, which hold these circumstances, and its numbers by name to a file of
-    /// their own in a folder, and says where.
+    /// their own in a folder, beside it its tables as Markdown, and says where.
     pub(crate) fn keep(
         &self,
         command: &str,
         folder: &Path,
         results: &impl Serialize,
-        numbers: &str,
+        told: Told<'_>,
     ) -> Result<PathBuf, Failure> {
         fs::create_dir_all(folder).map_err(Failure::file("make", folder))?;
         let file = folder.join(format!("{command}-{}.json", self.finished_unix_s));
         let kept = Kept {
             results,
-            values: Values::parse(numbers),
+            values: Values::parse(told.numbers),
         };
         let text =
             serde_json::to_string_pretty(&kept).map_err(|error| Failure::file("describe", &file)(error.into()))?;
         fs::write(&file, text).map_err(Failure::file("write", &file))?;
+        let tables = file.with_extension("md");
+        fs::write(&tables, told.tables).map_err(Failure::file("write", &tables))?;
         Ok(file)
     }
+}
+
+/// What a sub-command prints at its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'t> {
+    /// Markdown.
+    pub(crate) tables: &'t str,
+    /// One `name=value` a line.
+    pub(crate) numbers: &'t str,
 }
 
 #[derive(Serialize)]

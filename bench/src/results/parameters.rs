@@ -14,16 +14,19 @@ pub(super) enum Wanted {
     /// A flag, a list or a value that is only there when it is given.
     Given(bool),
     Word(&'static str),
+    /// A check that must not have failed, which is 0.
+    Confirmed,
 }
-use Wanted::{AtLeast, AtLeastOrNone, Exactly, Given, Word};
+use Wanted::{AtLeast, AtLeastOrNone, Confirmed, Exactly, Given, Word};
 
 /// One of them: where it is in the results, and how it is given.
 pub(super) type Parameter = (&'static str, &'static str, Wanted);
 
 /// Of everything that measures the relay.
-const OF_ALL: [Parameter; 2] = [
+const OF_ALL: [Parameter; 3] = [
     ("/relay_program", "--relay", Given(false)),
     ("/relay_overrides", "--set", Given(false)),
+    ("/quick_start", "--quick-start", Given(false)),
 ];
 
 const SMOKE: [Parameter; 6] = [
@@ -71,7 +74,7 @@ const DRAIN: [Parameter; 4] = [
     ("/parameters/warm_ups", "--warm-ups", AtLeast(3.0)),
 ];
 
-const COMPARE: [Parameter; 7] = [
+const COMPARE: [Parameter; 8] = [
     ("/parameters/rows", "--rows", AtLeast(500_000.0)),
     ("/parameters/repetitions", "--repetitions", AtLeast(3.0)),
     ("/parameters/warm_ups", "--warm-ups", AtLeast(2.0)),
@@ -83,6 +86,12 @@ const COMPARE: [Parameter; 7] = [
         AtLeast(10.0),
     ),
     ("/parameters/debezium_set", "--debezium-set", Given(false)),
+    // Who publishes something else is not compared by speed.
+    (
+        "/values/debezium_same_records",
+        "the same records as Debezium",
+        Confirmed,
+    ),
 ];
 
 const SET_ASIDE: [Parameter; 4] = [
@@ -125,6 +134,7 @@ impl Wanted {
             }
             Given(true) if !is_given(found) => Some(format!("without {name}")),
             Given(false) if is_given(found) => Some(format!("with {name} {}", words(found))),
+            Confirmed if number == Some(0.0) => Some(format!("{name} were not found")),
             Word(wanted) if found.as_str() != Some(wanted) => instead(wanted.to_owned()),
             _ => None,
         }

@@ -10,7 +10,7 @@ use super::redrive::Redriven;
 use crate::drain::{Drain, Table};
 use crate::failure::Failure;
 use crate::median::median;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -73,7 +73,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("set-aside", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.table(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("set-aside", folder, self, told)
     }
 
     /// `name=value` lines.

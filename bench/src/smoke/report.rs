@@ -9,7 +9,7 @@ use super::LARGE_ROW_BYTES;
 use crate::drain::{Drain, Table};
 use crate::failure::Failure;
 use crate::median::median;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 /// Goals are held against what is printed: with two digits 1.395 would be 1.4.
 const RATIO_DIGITS: usize = 3;
@@ -137,7 +137,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("smoke", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.table(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("smoke", folder, self, told)
     }
 
     /// One `name=value` a line.
@@ -151,7 +155,7 @@ impl Report {
         let single_ratio = if_measured("single_drain_ratio", numbers.single_drain_ratio, RATIO_DIGITS);
         format!(
             "drain_events_per_s={:.0}\nrecvlogical_events_per_s={:.0}\ndrain_ratio={:.digits$}\n\
-             drain_cpu_us_per_event={:.2}\nrss_mib={:.1}\nstart_ms={:.0}\n{single}{single_ratio}{tls}",
+             drain_cpu_us_per_event={:.2}\nrss_mib={:.3}\nstart_ms={:.0}\n{single}{single_ratio}{tls}",
             numbers.drain_events_per_s,
             numbers.recvlogical_events_per_s,
             numbers.drain_ratio,
@@ -262,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_peak_is_the_highest_of_all_drains_of_the_relay() {
-        for (over_tls, peak) in [(None, "rss_mib=40.0"), (Some(1.0), "rss_mib=50.0")] {
+        for (over_tls, peak) in [(None, "rss_mib=40.000"), (Some(1.0), "rss_mib=50.000")] {
             let numbers = report(vec![pair(1.0, 1.0, over_tls)], Vec::new()).numbers();
             assert!(has(&numbers, peak), "{numbers}");
             assert!(!numbers.contains("single_drain"), "{numbers}");

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::latency::{Histogram, Latency, Recorder};
 use super::load::Load;
 use super::reader::Seen;
-use super::writer::Sent;
+use super::writer::{GRACE, Sent};
 use crate::failure::Failure;
 
 /// A transaction that begins later than this after its intended time is late: the system's own timers are within it.
@@ -132,6 +132,7 @@ impl Journal {
                 from_commit.record(sent.committed_at, seen.at);
             }
         }
+        self.record_never_begun(&mut intended);
         let latencies = Latencies {
             insert_to_commit: commit.latency(),
             insert_to_consumer: insert.latency(),
@@ -145,6 +146,22 @@ impl Journal {
             commit_to_consumer: from_commit.histogram(),
         };
         (latencies, histograms)
+    }
+
+    /// What nobody came to begin is as late as it was when it was given up, at the least: left out, it would make the rest look
+    /// better.
+    fn record_never_begun(&self, intended: &mut Recorder) {
+        let given_up_at = self.origin + self.load.warm_up() + self.load.window() + GRACE;
+        for transaction in (0..)
+            .zip(&self.sent)
+            .filter_map(|(number, sent)| sent.is_none().then_some(number))
+        {
+            if self.load.counts(transaction) {
+                for _ in 0..self.load.rows_per_transaction {
+                    intended.record(self.intended(transaction), given_up_at);
+                }
+            }
+        }
     }
 
     pub(super) fn punctuality(&self) -> Punctuality {
@@ -240,6 +257,12 @@ mod tests {
         near(punctuality.late_share, 0.5);
         near(punctuality.achieved_events_per_s, 500.0);
         journal.expect_each_row_once("it").expect("what was begun arrived");
+        let latencies = journal.latencies().0;
+        assert!(latencies.intended_to_consumer.p50_ms < 100.0, "{latencies:?}");
+        assert!(
+            latencies.intended_to_consumer.p90_ms > 1_000.0,
+            "as late as it was given up: {latencies:?}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::verdict::Verdict;
 use crate::failure::Failure;
 use crate::median::median;
 use crate::progress;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 const TRIES: u32 = 2;
 
@@ -130,7 +130,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("steady-search", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.table(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("steady-search", folder, self, told)
     }
 
     /// One `name=value` a line.

@@ -10,7 +10,7 @@ use super::measure::Steady;
 use super::tables;
 use crate::failure::Failure;
 use crate::median::median;
-use crate::results::Circumstances;
+use crate::results::{Circumstances, Told};
 
 const METHOD: &str = "\
 Latencies in ms. \"Intended\" is when the transaction should have been sent, so that whatever delays the writer counts too; \
@@ -73,7 +73,11 @@ impl Report {
 
     /// Writes the results to a file of their own in a folder and says where.
     pub(super) fn keep(&self, folder: &Path) -> Result<PathBuf, Failure> {
-        self.circumstances.keep("steady", folder, self, &self.numbers())
+        let told = Told {
+            tables: &self.table(),
+            numbers: &self.numbers(),
+        };
+        self.circumstances.keep("steady", folder, self, told)
     }
 
     /// One `name=value` a line.
@@ -93,7 +97,7 @@ impl Report {
         percentiles(&mut lines, "intended_to_consumer", Some(&numbers.intended_to_consumer));
         let _ = write!(
             lines,
-            "relay_cpu_percent={:.1}\nwalsender_cpu_percent={:.1}\nbackends_cpu_percent={:.1}\nbroker_cpu_percent={:.1}\n\
+            "relay_cpu_percent={:.3}\nwalsender_cpu_percent={:.1}\nbackends_cpu_percent={:.1}\nbroker_cpu_percent={:.1}\n\
              idle_percent={:.1}\nstolen_percent={:.1}\nrelay_peak_rss_mib={:.1}\n",
             numbers.relay_cpu_percent,
             numbers.walsender_cpu_percent,
@@ -175,7 +179,7 @@ mod tests {
             "steady_rate_events_per_s=2000",
             "steady_commit_to_ack_p50_ms=2.00",
             "steady_insert_to_consumer_p99_ms=20.00",
-            "relay_cpu_percent=20.0",
+            "relay_cpu_percent=20.000",
         ] {
             assert!(lines.lines().any(|found| found == line), "{line} is not in\n{lines}");
         }

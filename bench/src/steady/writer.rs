@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 /// The first transaction is meant for then; until then all threads are there.
 const START_IN: Duration = Duration::from_millis(100);
 /// How long after the window a transaction that is late may still begin.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// How soon a thread that waits sees that it has to end.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
