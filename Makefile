@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke bench bench-full fmt clean-stack
+.PHONY: help setup demo test format-check alerts clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke bench bench-full fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -31,10 +31,13 @@ demo: ## watch it work: rows into PostgreSQL, records out of Kafka; Ctrl-C stops
 	@$(CARGO) build $(LOCKED) -p outbox-relay -p outbox-relay-tests --bin outbox-relay --bin demo
 	@$(TARGET)/debug/demo
 
-test: setup format-check clippy doc build fuzz-check demo-smoke tests ## all that CI runs
+test: setup format-check alerts clippy doc build fuzz-check demo-smoke tests ## all that CI runs
 
 format-check:
 	$(CARGO) fmt --all --check
+
+alerts:
+	promtool test rules deploy/prometheus/alerts.test.yaml
 
 clippy:
 	$(CARGO) clippy $(LOCKED) --workspace --all-targets -- -D warnings
@@ -98,14 +101,14 @@ bench-smoke: ## the quickest benchmark: a backlog, a large transaction, a start
 	@sh deploy/local/setup.sh
 	$(BENCH) smoke $(ARGS)
 
-bench: ## the short benchmark, six to ten minutes once it is built; its numbers last
+bench: ## the short benchmark, about ten minutes once it is built; its numbers last
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls
 	$(BENCH) steady --rate 2000 --repetitions 5 --seconds 15 --warm-up-seconds 5
 	$(BENCH) goals
 
-bench-full: ## all of it, Debezium Server (780 MB to download) the peak TPS and the matrix of drains included: about forty minutes
+bench-full: ## all of it, Debezium Server (780 MB to download) the peak TPS and the matrix of drains included: three quarters of an hour
 	@sh deploy/local/setup.sh
 	$(BENCH) micro
 	$(BENCH) smoke --tls --repetitions 5

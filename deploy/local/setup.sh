@@ -27,6 +27,7 @@ ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgresql postgre
 if [ "${1:-}" = tests ]; then
     # Debian keeps it off the search path of ordinary users.
     [ -x /usr/sbin/pgbouncer ] || need pgbouncer pgbouncer
+    need prometheus promtool
 fi
 
 java_major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || java_major=""

@@ -11,6 +11,8 @@ use crate::dead_letter::Counts;
 use crate::fault::FaultCode;
 
 const ALERTS: &str = include_str!("../../../deploy/prometheus/alerts.yaml");
+/// What `make alerts` runs.
+const TESTS: &str = include_str!("../../../deploy/prometheus/alerts.test.yaml");
 const RUNBOOKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/runbooks");
 const HEADINGS: [&str; 5] = ["Meaning", "Impact", "Diagnosis", "Mitigation", "Escalation"];
 
@@ -105,6 +107,7 @@ fn every_alert_says_how_urgent_it_is_and_names_a_runbook_that_there_is() {
             .strip_prefix("deploy/runbooks/")
             .expect("a file of the folder");
         assert!(Path::new(RUNBOOKS).join(runbook).is_file(), "{runbook}");
+        assert!(TESTS.contains(rule["alert"]), "{} is never seen to fire", rule["alert"]);
         assert!(
             index.contains(&format!("`{}`", rule["alert"])),
             "{} is not in the index",
