@@ -82,11 +82,28 @@ BEGIN
     EXECUTE format('GRANT SELECT ON outbox_relay.%I, outbox_relay.delivery_state TO %I', named, operator);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON outbox_relay.delivery_state TO %I', relay);
     EXECUTE format('GRANT EXECUTE ON FUNCTION outbox_relay.id_hash(text) TO %I, %I', relay, operator);
+    EXECUTE format(
+        'GRANT EXECUTE ON FUNCTION outbox_relay.recovery_delivered(text, text, text[], timestamptz) TO %I', relay);
     INSERT INTO outbox_relay.delivery_outboxes AS o VALUES (slot, outbox, named, of_schema, of_table, id_column)
     ON CONFLICT ON CONSTRAINT delivery_outboxes_pkey DO UPDATE SET
         view_name = excluded.view_name, schema_name = excluded.schema_name, table_name = excluded.table_name,
         id_column = excluded.id_column;
 END
+$$;
+
+-- For `recover`: events of an outbox that Kafka has, whoever brought them there; `at` is null where that is not known. A dead
+-- letter is told of by itself.
+CREATE OR REPLACE FUNCTION outbox_relay.recovery_delivered(slot text, of_outbox text, ids text[], at timestamptz) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
+    INSERT INTO outbox_relay.delivery_state AS d
+        (slot_name, outbox, idempotency_key, status, published_at, retry_count, last_error_code, updated_at)
+    SELECT slot, of_outbox, id, 'published', at, 0, NULL, clock_timestamp() FROM unnest(ids) AS id
+    WHERE EXISTS (SELECT FROM outbox_relay.delivery_outboxes o WHERE o.slot_name = slot AND o.outbox = of_outbox)
+    ON CONFLICT (slot_name, outbox, key_hash) DO UPDATE SET
+        status = excluded.status,
+        published_at = coalesce(d.published_at, excluded.published_at),
+        updated_at = excluded.updated_at
+    WHERE d.status = 'failed'
 $$;
 
 -- The outbox keeps no states any more; what it has stays.
@@ -136,6 +153,7 @@ REVOKE ALL ON FUNCTION
     outbox_relay.delivery_of_letter(),
     outbox_relay.ensure_delivery_state(text, text, text, text, text, text, text),
     outbox_relay.leave_delivery_state(text, text),
+    outbox_relay.recovery_delivered(text, text, text[], timestamptz),
     outbox_relay.retention_delivery_state(text, text, pg_lsn, bigint, bigint),
     outbox_relay.ensure_delivery_janitor(text)
 FROM PUBLIC;

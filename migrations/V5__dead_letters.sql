@@ -48,8 +48,11 @@ COMMENT ON TABLE outbox_relay.dead_letters IS
 
 CREATE INDEX IF NOT EXISTS dead_letters_unresolved ON outbox_relay.dead_letters (slot_name, topic, key, commit_lsn, ordinal)
     WHERE state IN ('failed', 'parked', 'redriving');
+-- By the event, whose id may be longer than an index takes.
+CREATE INDEX IF NOT EXISTS dead_letters_unresolved_event ON outbox_relay.dead_letters (slot_name, outbox, hashtext(idempotency_key))
+    WHERE state IN ('failed', 'parked', 'redriving');
 CREATE INDEX IF NOT EXISTS dead_letters_parked ON outbox_relay.dead_letters (slot_name, topic, key) WHERE state = 'parked';
-CREATE INDEX IF NOT EXISTS dead_letters_redriving ON outbox_relay.dead_letters (slot_name, commit_lsn, ordinal)
+CREATE INDEX IF NOT EXISTS dead_letters_redriving ON outbox_relay.dead_letters (slot_name, system_identifier, commit_lsn, ordinal)
     WHERE state = 'redriving';
 CREATE INDEX IF NOT EXISTS dead_letters_notice_due ON outbox_relay.dead_letters (slot_name, letter_id) WHERE notice_due;
 
@@ -77,36 +80,60 @@ LANGUAGE sql SET search_path = pg_catalog AS $$
     SELECT pg_advisory_xact_lock(hashtext('outbox_relay letters'), hashtext(slot))
 $$;
 
--- Parked letters of these letters' keys that no longer wait for anything are to be published.
-CREATE OR REPLACE FUNCTION outbox_relay.letters_release(slot text, ids bigint[]) RETURNS bigint
+-- Of these parked letters, those that no longer wait for anything are to be published. What a letter waits for is found once for
+-- each key, not once for each letter: a failed one before it that parks the key, or one before it whose outbox is paused.
+CREATE OR REPLACE FUNCTION outbox_relay.letters_set_free(slot text, candidates bigint[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     released bigint;
+BEGIN
+    PERFORM outbox_relay.letters_lock(slot);
+    WITH waiting AS MATERIALIZED (
+        SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key
+        FROM unnest(candidates) AS id JOIN outbox_relay.dead_letters d ON d.letter_id = id
+        WHERE d.slot_name = slot AND d.state = 'parked'
+    ), keys AS MATERIALIZED (
+        SELECT DISTINCT w.topic, w.key FROM waiting w WHERE w.topic IS NOT NULL AND w.key IS NOT NULL
+    ), blocked AS MATERIALIZED (
+        SELECT k.topic, k.key, f.commit_lsn, f.ordinal FROM keys k, LATERAL (
+            SELECT b.commit_lsn, b.ordinal FROM outbox_relay.dead_letters b
+            WHERE b.slot_name = slot AND b.topic = k.topic AND b.key = k.key AND b.state IN ('failed', 'parked', 'redriving')
+                AND b.parks_key AND (b.state = 'failed' OR EXISTS (
+                    SELECT FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = b.outbox))
+            ORDER BY b.commit_lsn, b.ordinal LIMIT 1
+        ) f
+    )
+    UPDATE outbox_relay.dead_letters u SET state = 'redriving'
+    FROM waiting w LEFT JOIN blocked b ON b.topic = w.topic AND b.key = w.key
+    WHERE u.letter_id = w.letter_id
+        AND (b.commit_lsn IS NULL OR (w.commit_lsn, w.ordinal) < (b.commit_lsn, b.ordinal))
+        AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = w.outbox);
+    GET DIAGNOSTICS released = ROW_COUNT;
+    RETURN released;
+END
+$$;
+
+-- The same of all parked letters of these letters' keys.
+CREATE OR REPLACE FUNCTION outbox_relay.letters_release(slot text, ids bigint[]) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    candidates bigint[];
 BEGIN
     PERFORM outbox_relay.letters_lock(slot);
     -- Those without a key apart: an index finds what is equal, not what is not distinct, and there may be many letters.
     WITH freed AS (
         SELECT DISTINCT l.topic, l.key FROM unnest(ids) AS id JOIN outbox_relay.dead_letters l ON l.letter_id = id
         WHERE l.slot_name = slot
-    ), waiting AS (
-        SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key FROM freed k JOIN outbox_relay.dead_letters d
+    )
+    SELECT array_agg(waiting.letter_id) INTO candidates FROM (
+        SELECT d.letter_id FROM freed k JOIN outbox_relay.dead_letters d
             ON d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key = k.key
         UNION ALL
-        SELECT d.letter_id, d.commit_lsn, d.ordinal, d.outbox, d.topic, d.key FROM freed k JOIN outbox_relay.dead_letters d
+        SELECT d.letter_id FROM freed k JOIN outbox_relay.dead_letters d
             ON d.slot_name = slot AND d.state = 'parked' AND d.topic = k.topic AND d.key IS NULL
         WHERE k.key IS NULL
-    )
-    UPDATE outbox_relay.dead_letters u SET state = 'redriving'
-    FROM waiting d LEFT JOIN LATERAL (
-            SELECT f.commit_lsn, f.ordinal FROM outbox_relay.dead_letters f
-            WHERE f.slot_name = slot AND f.topic = d.topic AND f.key = d.key AND f.state = 'failed' AND f.parks_key
-            ORDER BY f.commit_lsn, f.ordinal LIMIT 1
-        ) failed ON true
-    WHERE u.letter_id = d.letter_id
-        AND (failed.commit_lsn IS NULL OR (d.commit_lsn, d.ordinal) < (failed.commit_lsn, failed.ordinal))
-        AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = d.outbox);
-    GET DIAGNOSTICS released = ROW_COUNT;
-    RETURN released;
+    ) AS waiting;
+    RETURN CASE WHEN candidates IS NULL THEN 0 ELSE outbox_relay.letters_set_free(slot, candidates) END;
 END
 $$;
 
@@ -149,7 +176,7 @@ BEGIN
             AND (f.commit_lsn, f.ordinal) < (d.commit_lsn, d.ordinal) AND f.letter_id <> ALL (ids)
         ORDER BY f.commit_lsn, f.ordinal LIMIT 1
     ) e
-    WHERE d.letter_id = ANY (ids) AND d.parks_key;
+    WHERE d.letter_id = ANY (ids);
     IF wrong IS NOT NULL THEN
         RAISE EXCEPTION 'dead letter %, an earlier one of its key', wrong
             USING ERRCODE = 'OR003', HINT = 'name the earlier one too, or discard it';
@@ -269,6 +296,7 @@ $$;
 
 REVOKE ALL ON FUNCTION
     outbox_relay.letters_lock(text),
+    outbox_relay.letters_set_free(text, bigint[]),
     outbox_relay.letters_release(text, bigint[]),
     outbox_relay.letters_must_be(text, bigint[], text[], text),
     outbox_relay.letters_named(bigint[]),

@@ -22,7 +22,7 @@ BEGIN
     EXECUTE format('GRANT SELECT, DELETE ON outbox_relay.skips TO %I', relay);
     EXECUTE format('GRANT SELECT ON outbox_relay.pauses TO %I', relay);
     EXECUTE format(
-        'GRANT EXECUTE ON FUNCTION outbox_relay.letters_lock(text), outbox_relay.letters_release(text, bigint[]),
+        'GRANT EXECUTE ON FUNCTION outbox_relay.letters_lock(text), outbox_relay.letters_set_free(text, bigint[]),
              outbox_relay.letters_named(bigint[]), outbox_relay.audit_append(text, text, text, text, text, jsonb),
              outbox_relay.audit_head()
          TO %I', relay);

@@ -247,8 +247,9 @@ CREATE OR REPLACE FUNCTION outbox_relay.retention_without_letter(slot text, outb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog AS $$
     SELECT CASE WHEN id_column IS NULL THEN 'true' ELSE format(
         'NOT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = %L AND d.outbox = %L
-             AND d.state IN (''failed'', ''parked'', ''redriving'') AND d.idempotency_key = o.%I::text)',
-        slot, outbox, id_column) END
+             AND d.state IN (''failed'', ''parked'', ''redriving'') AND hashtext(d.idempotency_key) = hashtext(o.%I::text)
+             AND d.idempotency_key = o.%I::text)',
+        slot, outbox, id_column, id_column) END
 $$;
 
 -- OR006 unless every row of the table was written where the slot brings it.
@@ -391,14 +392,21 @@ CREATE OR REPLACE FUNCTION outbox_relay.retention_letters(slot text, mark pg_lsn
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     removed bigint;
+    chosen  bigint[];
 BEGIN
-    PERFORM outbox_relay.retention_horizon(slot, mark), outbox_relay.letters_lock(slot);
-    DELETE FROM outbox_relay.dead_letters d WHERE d.letter_id IN (
-        SELECT l.letter_id FROM outbox_relay.dead_letters l
-            JOIN outbox_relay.retention_marks m ON m.slot_name = l.slot_name AND m.lsn = mark
-        WHERE l.slot_name = slot AND l.state IN ('redriven', 'discarded') AND l.resolved_at < m.taken_at
-            AND l.commit_lsn < m.restart_lsn
-        LIMIT most);
+    PERFORM outbox_relay.retention_horizon(slot, mark);
+    -- Before the lock: a resolved letter stays one, and to find them takes longer than to remove them.
+    SELECT array_agg(l.letter_id) INTO chosen FROM (
+        SELECT d.letter_id FROM outbox_relay.dead_letters d
+            JOIN outbox_relay.retention_marks m ON m.slot_name = d.slot_name AND m.lsn = mark
+        WHERE d.slot_name = slot AND d.state IN ('redriven', 'discarded') AND d.resolved_at < m.taken_at
+            AND d.commit_lsn < m.restart_lsn
+        LIMIT most) AS l;
+    IF chosen IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM outbox_relay.letters_lock(slot);
+    DELETE FROM outbox_relay.dead_letters d WHERE d.letter_id = ANY (chosen);
     GET DIAGNOSTICS removed = ROW_COUNT;
     IF removed > 0 THEN
         PERFORM outbox_relay.audit_append('operation', 'purge', format('slot %s, dead letters', slot), 'their retention is over',

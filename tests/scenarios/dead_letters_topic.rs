@@ -130,6 +130,45 @@ fn a_dead_letter_topic_that_is_missing_halts_nothing_and_loses_no_notice() -> Ou
     nothing_is_due(&scenario)
 }
 
+/// What a topic was told and the table was not is told again: at least once, as everything else.
+#[test]
+fn a_relay_that_is_killed_between_a_notice_and_its_mark_tells_it_again() -> Outcome {
+    let mut scenario = set_aside("told_twice").start()?;
+    let topic = named(&mut scenario);
+    scenario.create_topic(&topic, 1, &[])?;
+    let database = scenario.database()?;
+    database.run(
+        "CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+         CREATE TRIGGER hold BEFORE UPDATE OF notice_due ON outbox_relay.dead_letters
+             FOR EACH ROW EXECUTE FUNCTION public.hold();
+         GRANT EXECUTE ON FUNCTION public.hold() TO PUBLIC;
+         SELECT pg_advisory_lock(4711)",
+    )?;
+    let mut relay = scenario.streaming_relay()?;
+    write(&scenario, &[("a", 30_000)])?;
+    notices(&scenario, &topic, 1)?;
+    wait_for("the mark to be held", || {
+        let waits = "SELECT count(*)::text FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted";
+        let waits = database.text(waits, &[]).map_err(|failure| failure.to_string())?;
+        (waits.as_deref() == Some("1"))
+            .then_some(())
+            .ok_or(format!("{waits:?}"))
+    })?;
+    relay.kill()?;
+    database.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted;
+         SELECT pg_advisory_unlock(4711)",
+    )?;
+    let _relay = scenario.streaming_relay()?;
+    let notices = notices(&scenario, &topic, 2)?;
+    let letters: Vec<&str> = notices.iter().map(|notice| header(notice, "letter_id")).collect();
+    ensure(letters.len() == 2 && letters[0] == letters[1], || {
+        format!("{letters:?}")
+    })?;
+    nothing_is_due(&scenario)
+}
+
 #[test]
 fn what_the_dead_letter_topic_does_not_take_is_told_by_reference_and_the_rest_whole() -> Outcome {
     let mut scenario = set_aside("small_topic")

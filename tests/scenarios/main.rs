@@ -14,6 +14,7 @@ mod connections;
 mod consumers;
 mod cut_connections;
 mod dead_letters;
+mod dead_letters_decided;
 mod dead_letters_topic;
 mod delivery_state;
 mod demo;

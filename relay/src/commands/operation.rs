@@ -54,6 +54,8 @@ impl<'s> Operation<'s> {
             work,
         };
         operation.check_version().await?;
+        let bounded = operation.control.let_go_when_gone().await;
+        bounded.map_err(|error| fault(&error, &operation.postgres))?;
         Ok(operation)
     }
 

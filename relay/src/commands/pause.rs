@@ -38,6 +38,12 @@ struct Paused {
 }
 
 impl Paused {
+    async fn paused_outbox(&self, operation: &Operation<'_>) -> Result<Option<&str>, Failure> {
+        let statement = "SELECT FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = $2";
+        let paused = operation.rows(statement, &[operation.slot(), &self.outbox]).await?;
+        Ok(self.outbox.as_deref().filter(|_| !paused.is_empty()))
+    }
+
     /// As the database has it: empty for the whole relay.
     fn outbox(&self, settings: &Settings) -> Result<&str, Failure> {
         let Some(outbox) = self.outbox.as_deref() else {
@@ -90,8 +96,13 @@ async fn what_happens(operation: &Operation<'_>, outbox: &str) -> Result<String,
 
 pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> Result<(), Failure> {
     let ResumeArguments { of, who } = arguments;
-    let (outbox, why) = (of.outbox(settings)?, of.reason.required()?);
+    let why = of.reason.required()?;
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    // One that is paused can be resumed although the configuration does not know it any more.
+    let outbox = match of.outbox(settings) {
+        Ok(outbox) => outbox,
+        Err(unknown) => of.paused_outbox(&operation).await?.ok_or(unknown)?,
+    };
     let statement = "SELECT audit_seq, audit_head, released FROM outbox_relay.resume($1, $2, $3, $4::text::jsonb)";
     let actor = who.actor.as_json(None);
     let row = operation

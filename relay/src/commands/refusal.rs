@@ -92,7 +92,7 @@ refusals! {
     FailoverUnsupported = "failover_unsupported", 1, "`slot create --failover`, `recover --failover`":
         "the server is older than PostgreSQL 17, and cannot keep a logical slot on its standbys",
         "leave out `--failover`";
-    SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`, `recover`":
+    SlotInUse = "slot_in_use", 1, "`slot drop`, `slot forget`, `recover`, `dead-letters redrive --execute`":
         "a relay streams from the slot",
         "stop it, and those that stand by";
     SlotHoldsEvents = "slot_holds_events", 1, "`slot drop`":
@@ -105,7 +105,7 @@ refusals! {
         "a table has no id, or no column that says when a row was written",
         "`--by COLUMN`; without an id by hand: [RECOVERY](RECOVERY.md)";
     RecoveryUnsure = "recovery_unsure", 1, "`recover`":
-        "what Kafka lacks cannot be told: since when is not known, or topics or evidence do not reach back so far",
+        "what Kafka lacks cannot be told: since when is not known, topics or evidence do not reach back so far, or a topic is compacted",
         "the message says which: `--since TIME`, `--accept-duplicates`, `--events-max`";
     RecoveryNotConfirmed = "recovery_not_confirmed", 1, "`recover`":
         "it was not said that this is meant; nothing was done",

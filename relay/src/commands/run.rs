@@ -126,6 +126,13 @@ fn show_limits(metrics: &Metrics, settings: &Settings) {
     metrics
         .in_flight_events_max
         .set(i64::try_from(limits.in_flight_records_max).unwrap_or(i64::MAX));
+    let letters = &settings.dead_letters.limits;
+    metrics
+        .dead_letters_max
+        .set(i64::try_from(letters.letters_max).unwrap_or(i64::MAX));
+    metrics
+        .dead_letters_parked_keys_max
+        .set(i64::try_from(letters.parked_keys_max).unwrap_or(i64::MAX));
 }
 
 /// The first SIGTERM or SIGINT asks for a drain, the second leaves at once.

@@ -32,7 +32,9 @@ pub(super) async fn skip(settings: &Settings, arguments: &Arguments) -> Result<(
     };
     let why = reason.required()?;
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
-    refuse_dead_letter(&operation, event).await?;
+    if !(arguments.withdraw && is_named(&operation, event).await?) {
+        refuse_dead_letter(&operation, event).await?;
+    }
     let statement = if arguments.withdraw {
         "SELECT audit_seq, audit_head FROM outbox_relay.skip_withdraw($1, $2, $3, $4::text::jsonb)"
     } else {
@@ -60,7 +62,13 @@ fn what_happens(event: &str, slot: &str, is_withdrawn: bool) -> String {
     )
 }
 
-/// What is a dead letter already cannot become one, and the skip of it cannot be taken back.
+async fn is_named(operation: &Operation<'_>, event: &String) -> Result<bool, Failure> {
+    let statement = "SELECT FROM outbox_relay.skips WHERE slot_name = $1 AND idempotency_key = $2";
+    let skips = operation.rows(statement, &[operation.slot(), event]).await?;
+    Ok(!skips.is_empty())
+}
+
+/// What is a dead letter already cannot become one.
 async fn refuse_dead_letter(operation: &Operation<'_>, event: &String) -> Result<(), Failure> {
     let statement = "SELECT letter_id, state FROM outbox_relay.dead_letters
          WHERE slot_name = $1 AND idempotency_key = $2 ORDER BY letter_id DESC LIMIT 1";

@@ -175,6 +175,7 @@ impl Work {
                 Answer::Settled { resolved, freed }
             }
             Ask::Fetch { without } => Answer::Fetched(table.fetch(without).await?),
+            Ask::Look(keys) => Answer::Freed(table.without_letters(keys).await?),
         };
         self.control = Some(control);
         Ok(answer)
@@ -189,6 +190,7 @@ impl Work {
             .client()
             .batch_execute("SET synchronous_commit = on; SET lock_timeout = '20s'")
             .await?;
+        control.let_go_when_gone().await?;
         Ok(control)
     }
 }

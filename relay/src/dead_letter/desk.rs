@@ -2,21 +2,20 @@
 //!
 //! One thing is asked at a time. What is asked is asked until it is answered, so each of it can be done twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use outbox_decoder::{Lsn, Timestamp, TopicName};
-use rdkafka::Message;
 use rdkafka::message::OwnedMessage;
 
-use super::letter::{Failure, GivenUp, Letter};
-use crate::fault::Fault;
-use crate::pipeline::{HEADER_OVERHEAD_BYTES, Kept, Pipeline, RECORD_OVERHEAD_BYTES, Ticket, TopicKey};
+use super::letter::{GivenUp, Letter};
+use super::redrive::{Counts, Marked, Outgoing, Redrive, Returned, Wanted};
+use crate::pipeline::{Pipeline, Ticket, TopicKey};
 
 /// Letters that one transaction takes, and their bytes.
 const WRITTEN_MAX: usize = 1_000;
 const WRITTEN_BYTES_MAX: usize = 16 << 20;
-/// Letters that may be on their way, or not be noted yet, while the next are fetched.
-const UNSETTLED_MAX: usize = 2_000;
+/// Keys that are asked about at once.
+const LOOKED_AT_MAX: usize = 1_000;
 
 /// What the table is asked.
 #[derive(Debug, Clone)]
@@ -30,13 +29,8 @@ pub(crate) enum Ask {
     },
     /// The next letters that are marked to be published, in order; without these, which are on their way or have arrived.
     Fetch { without: Vec<i64> },
-}
-
-/// A letter that could not be published this time either.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Returned {
-    pub(crate) letter_id: i64,
-    pub(crate) failure: Failure,
+    /// Which of these keys have no letter left: an operator resolves them too.
+    Look(Vec<TopicKey>),
 }
 
 /// What the table answers.
@@ -46,35 +40,10 @@ pub(crate) enum Answer {
     Written(Lsn),
     /// So many are resolved, and these keys have none left.
     Settled { resolved: usize, freed: Vec<TopicKey> },
+    /// These keys have none left.
+    Freed(Vec<TopicKey>),
     /// Nothing more is marked when there are none.
     Fetched(Vec<Marked>),
-}
-
-/// A letter that is marked to be published.
-#[derive(Debug)]
-pub(crate) struct Marked {
-    pub(crate) letter_id: i64,
-    /// Where its row committed.
-    pub(crate) commit_lsn: Lsn,
-    pub(crate) outbox: u16,
-    pub(crate) parks_key: bool,
-    /// The record, or why there can be none.
-    pub(crate) record: Result<(TopicName, OwnedMessage), Fault>,
-}
-
-/// A letter that is on its way.
-#[derive(Debug)]
-struct UnderWay {
-    letter_id: i64,
-    parks_key: bool,
-}
-
-/// Why a producer did not take a letter.
-pub(crate) enum Outgoing {
-    /// Not now.
-    Full,
-    /// Never as it is.
-    Refused(Fault),
 }
 
 /// Keeps what waits for the table, and what came from it.
@@ -84,24 +53,10 @@ pub(crate) struct Desk {
     /// What the question that is asked now is about.
     writing: Vec<(Ticket, Option<TopicKey>)>,
     is_asking: bool,
-    /// Whether something may be marked that was not fetched.
-    may_fetch: bool,
-    /// And nothing was settled since: it is the turn of that, or many that ask to fetch would keep it from being noted.
-    has_fetched: bool,
-    marked: VecDeque<Marked>,
-    under_way: HashMap<Ticket, UnderWay>,
-    redriven: Vec<i64>,
-    returned: Vec<Returned>,
-    counts: Counts,
-}
-
-/// What has become of letters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Letters that were published.
-    pub(crate) redriven: u64,
-    /// Letters that could not be published again.
-    pub(crate) returned: u64,
+    /// What is asked changes nothing: nobody has to wait for the answer.
+    is_looking: bool,
+    redrive: Redrive,
+    to_look_at: Vec<TopicKey>,
 }
 
 impl Desk {
@@ -109,43 +64,33 @@ impl Desk {
     pub(crate) fn put(&mut self, ticket: Ticket, letter: Letter) {
         // A later one of its key may be marked: it was set aside while this row was on its way.
         if let Some(key) = letter.parks() {
-            self.leave_behind(Some(&key));
+            self.redrive.leave_behind(Some(&key));
         }
         self.to_write.push_back((ticket, letter));
     }
 
     /// A record on its way was given up. One that came from here goes back; the table holds it.
     pub(crate) fn give_up(&mut self, given_up: GivenUp, at: Timestamp) {
-        let ticket = given_up.failed.ticket;
-        match (self.under_way.remove(&ticket), given_up.failure.clone()) {
-            (None, _) => self.put(ticket, Letter::of_given_up(given_up, at)),
-            (Some(letter), Some(failure)) => {
-                self.send_back(letter.letter_id, failure);
-                if letter.parks_key {
-                    self.leave_behind(key_of(&given_up.failed.record).as_ref());
-                }
-            }
-            // It came behind one that went back, and is parked there with it, or marked still.
-            (Some(_), None) => {}
+        if !self.redrive.give_up(&given_up) {
+            self.put(given_up.failed.ticket, Letter::of_given_up(given_up, at));
         }
-    }
-
-    fn send_back(&mut self, letter_id: i64, failure: Failure) {
-        self.counts.returned += 1;
-        self.returned.push(Returned { letter_id, failure });
     }
 
     /// A letter that was published is acknowledged.
     pub(crate) fn acknowledge(&mut self, ticket: Ticket) {
-        if let Some(letter) = self.under_way.remove(&ticket) {
-            self.counts.redriven += 1;
-            self.redriven.push(letter.letter_id);
-        }
+        self.redrive.acknowledge(ticket);
     }
 
-    /// Letters may be marked: to be asked for when nothing of them is here any more.
+    /// Letters may be marked: to be asked for when none is left here to be sent.
     pub(crate) const fn look_for_marked(&mut self) {
-        self.may_fetch = true;
+        self.redrive.look_for_marked();
+    }
+
+    /// Keys that may have no letter left, to be asked about when there is nothing else to ask.
+    pub(crate) fn look_at(&mut self, keys: Vec<TopicKey>) {
+        if self.to_look_at.is_empty() {
+            self.to_look_at = keys;
+        }
     }
 
     /// What to ask now, if nothing is asked yet. Rows that wait for their letters come first: they hold up the slot.
@@ -153,41 +98,24 @@ impl Desk {
         if self.is_asking {
             return None;
         }
-        let ask = if !self.to_write.is_empty() {
-            Ask::Write(self.next_batch())
-        } else if self.should_fetch() && !(self.has_fetched && self.has_outcomes()) {
-            self.has_fetched = true;
-            self.may_fetch = false;
-            Ask::Fetch {
-                without: self.unsettled().collect(),
-            }
-        } else if self.has_outcomes() {
-            self.has_fetched = false;
-            Ask::Settle {
-                redriven: std::mem::take(&mut self.redriven),
-                returned: std::mem::take(&mut self.returned),
+        let ask = if self.to_write.is_empty() {
+            match self.redrive.wants() {
+                Some(Wanted::Fetch { without }) => Ask::Fetch { without },
+                Some(Wanted::Settle { redriven, returned }) => Ask::Settle { redriven, returned },
+                None => Ask::Look(self.next_keys()?),
             }
         } else {
-            return None;
+            Ask::Write(self.next_batch())
         };
         self.is_asking = true;
+        self.is_looking = matches!(ask, Ask::Look(_));
         Some(ask)
     }
 
-    /// The next letters are fetched while those before them are on their way; not before the table knows which came back.
-    fn should_fetch(&self) -> bool {
-        let is_wanted = self.may_fetch && self.marked.is_empty() && self.returned.is_empty();
-        is_wanted && self.under_way.len() + self.redriven.len() <= UNSETTLED_MAX
-    }
-
-    fn has_outcomes(&self) -> bool {
-        !self.redriven.is_empty() || !self.returned.is_empty()
-    }
-
-    /// Letters that are marked in the table and need not be published again.
-    fn unsettled(&self) -> impl Iterator<Item = i64> {
-        let under_way = self.under_way.values().map(|letter| letter.letter_id);
-        under_way.chain(self.redriven.iter().copied())
+    fn next_keys(&mut self) -> Option<Vec<TopicKey>> {
+        let left = self.to_look_at.len().saturating_sub(LOOKED_AT_MAX);
+        let keys = self.to_look_at.split_off(left);
+        (!keys.is_empty()).then_some(keys)
     }
 
     fn next_batch(&mut self) -> Vec<Letter> {
@@ -219,97 +147,41 @@ impl Desk {
             }
             Answer::Settled { resolved, freed } => {
                 pipeline.parking_mut().freed(resolved, &freed);
-                self.may_fetch = true;
+                self.redrive.look_for_marked();
+                Vec::new()
+            }
+            Answer::Freed(keys) => {
+                pipeline.parking_mut().freed(0, &keys);
                 Vec::new()
             }
             Answer::Fetched(marked) => {
-                self.may_fetch |= !marked.is_empty();
-                // What came back since may stand before them: they are fetched again when the table knows.
-                if !self.returned.is_empty() {
-                    return Vec::new();
-                }
-                self.marked = marked.into();
-                let unwritten: Vec<_> = self.to_write.iter().filter_map(|(_, letter)| letter.parks()).collect();
-                for key in unwritten {
-                    self.leave_behind(Some(&key));
+                self.redrive.fetched(marked);
+                for key in self.to_write.iter().filter_map(|(_, letter)| letter.parks()) {
+                    self.redrive.leave_behind(Some(&key));
                 }
                 Vec::new()
             }
         }
     }
 
-    /// Hands marked letters to the producer, as many as it takes and there is room for, in order. None overtakes a row before
-    /// it that an earlier process may have left unpublished, and that the stream has yet to bring again.
+    /// Hands marked letters to the producer, as [`Redrive::send`] does.
     pub(crate) fn redrive(
         &mut self,
         pipeline: &mut Pipeline,
         at: Timestamp,
-        mut send: impl FnMut(Ticket, &TopicName, &OwnedMessage) -> Result<(), Outgoing>,
+        send: impl FnMut(Ticket, &TopicName, &OwnedMessage) -> Result<(), Outgoing>,
     ) {
-        while let Some(Marked {
-            outbox,
-            record,
-            commit_lsn,
-            ..
-        }) = self.marked.front()
-        {
-            if !pipeline.ledger().has_passed(*commit_lsn) {
-                return;
-            }
-            let sent = match record {
-                Err(fault) => Err(Outgoing::Refused(fault.clone())),
-                Ok((_, message)) if !pipeline.ledger().has_room(record_bytes(message)) => return,
-                Ok((topic, message)) => send(pipeline.ledger().next_ticket(), topic, message),
-            };
-            match sent {
-                Ok(()) => {
-                    let kept = Kept {
-                        timestamp_ms: at.as_unix_ms(),
-                        outbox: *outbox,
-                    };
-                    let bytes = record.as_ref().map_or(0, |(_, message)| record_bytes(message));
-                    let ticket = pipeline.take_letter(kept, bytes);
-                    if let Some(Marked {
-                        letter_id, parks_key, ..
-                    }) = self.marked.pop_front()
-                    {
-                        self.under_way.insert(ticket, UnderWay { letter_id, parks_key });
-                    }
-                }
-                Err(Outgoing::Full) => return,
-                Err(Outgoing::Refused(fault)) => self.refused(&fault, at),
-            }
-        }
-    }
-
-    /// The first marked letter cannot be published; those behind it wait again.
-    fn refused(&mut self, fault: &Fault, at: Timestamp) {
-        let Some(first) = self.marked.pop_front() else { return };
-        self.send_back(first.letter_id, Failure::of_fault(fault, Vec::new(), at));
-        match first.record {
-            Ok((_, record)) if first.parks_key => self.leave_behind(key_of(&record).as_ref()),
-            // Without a topic, what is of its key cannot be told from the rest: the table knows which wait.
-            Err(_) => self.marked.clear(),
-            Ok(_) => {}
-        }
-    }
-
-    /// What comes behind a letter that went back is not published: the table has it wait again.
-    fn leave_behind(&mut self, key: Option<&TopicKey>) {
-        let Some(key) = key else { return };
-        let is_of_key = |record: &OwnedMessage| key_of(record).as_ref() == Some(key);
-        let record = |marked: &Marked| marked.record.as_ref().is_ok_and(|(_, record)| is_of_key(record));
-        self.marked.retain(|marked| !record(marked));
+        self.redrive.send(pipeline, at, send);
     }
 
     /// What was begun is done: nothing waits for the table, and nothing from it is under way. More may be marked.
     pub(crate) fn is_at_rest(&self) -> bool {
-        !self.is_asking && self.to_write.is_empty() && !self.has_outcomes() && self.under_way.is_empty()
+        (!self.is_asking || self.is_looking) && self.to_write.is_empty() && self.redrive.is_at_rest()
     }
 
     /// Nothing is marked either, as far as was asked.
     pub(crate) fn is_done(&self) -> bool {
-        self.is_at_rest() && !self.may_fetch && self.marked.is_empty()
+        self.is_at_rest() && self.redrive.has_none_marked()
     }
 
     /// Whether rows wait for their letters.
@@ -319,20 +191,8 @@ impl Desk {
 
     /// What was counted since this was last asked.
     pub(crate) fn take_counts(&mut self) -> Counts {
-        std::mem::take(&mut self.counts)
+        self.redrive.take_counts()
     }
-}
-
-fn key_of(record: &OwnedMessage) -> Option<TopicKey> {
-    Some((record.topic().to_owned(), record.key()?.to_vec()))
-}
-
-fn record_bytes(message: &OwnedMessage) -> usize {
-    use rdkafka::message::Headers;
-
-    let headers = message.headers().map_or(0, Headers::count);
-    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    RECORD_OVERHEAD_BYTES + HEADER_OVERHEAD_BYTES * headers + length(message.key()) + length(message.payload())
 }
 
 #[cfg(test)]
@@ -340,9 +200,11 @@ mod tests {
     use outbox_decoder::Position;
     use outbox_decoder::outbox::OutboxDecoder;
 
+    use rdkafka::Message;
+
     use super::*;
-    use crate::dead_letter::letter::Begins;
-    use crate::fault::FaultCode;
+    use crate::dead_letter::letter::{Begins, Failure};
+    use crate::fault::{Fault, FaultCode};
     use crate::pipeline::{LetterLimits, Limits, Parking, Sink, Until};
 
     const AT: Timestamp = Timestamp::from_unix_us(0);
@@ -527,7 +389,7 @@ mod tests {
         reach(&mut pipeline, 1_000);
         desk.look_for_marked();
         desk.next_ask();
-        desk.send_back(1, Failure::of_fault(&fault(), Vec::new(), AT));
+        desk.redrive.send_back(1, Failure::of_fault(&fault(), Vec::new(), AT));
         desk.answer(Answer::Fetched(vec![marked(2, 200, "a")]), &mut pipeline);
         assert!(redrive(&mut desk, &mut pipeline, &[]).is_empty());
         let Some(Ask::Settle { returned, .. }) = desk.next_ask() else {

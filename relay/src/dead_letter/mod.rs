@@ -4,7 +4,7 @@
 //!  pipeline ── set aside ─┐                        ┌─► table.rs: SQL, on a connection of its own
 //!  delivery ── given up ──┴─► desk.rs ─ask─► clerk.rs
 //!                               │  ▲ ───answer──── └─► committed, marked, freed
-//!  producer ◄── redrive ────────┘
+//!  producer ◄── redrive.rs ─────┘
 //! ```
 //!
 //! The desk is pure: it says what is to be asked of the table next, and what an answer means to the pipeline. A letter counts
@@ -13,13 +13,17 @@
 mod clerk;
 mod desk;
 mod letter;
+mod redrive;
 mod standing;
 mod table;
 
 pub(crate) use clerk::{Clerk, Place};
-pub(crate) use desk::{Answer, Counts, Desk, Outgoing};
 #[cfg(test)]
-pub(crate) use desk::{Ask, Marked};
+pub(crate) use desk::Ask;
+pub(crate) use desk::{Answer, Desk};
 pub(crate) use letter::{Failure, GivenUp, Letter};
+#[cfg(test)]
+pub(crate) use redrive::Marked;
+pub(crate) use redrive::{Counts, Outgoing};
 pub(crate) use standing::{lsn as read_lsn, read_controls, read_figures, read_standing};
 pub(crate) use table::read_headers;

@@ -6,6 +6,7 @@ use outbox_decoder::{Lsn, Timestamp};
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, Row};
 
+use super::table::MAY_GO;
 use crate::config::Settings;
 use crate::pipeline::{Controls, Place, Standing};
 use crate::postgres::PostgresError;
@@ -21,11 +22,13 @@ pub(crate) async fn read_standing(
 ) -> Result<Standing, PostgresError> {
     let parked = client
         .query(
-            "SELECT DISTINCT ON (topic, key) commit_lsn, ordinal, topic, key FROM outbox_relay.dead_letters
+            // A letter of another server is older than whatever this one has.
+            "SELECT DISTINCT ON (topic, key) CASE WHEN system_identifier = $2 THEN commit_lsn ELSE '0/0' END, ordinal, topic, key
+             FROM outbox_relay.dead_letters
              WHERE slot_name = $1 AND state IN ('failed', 'parked', 'redriving') AND parks_key
                  AND topic IS NOT NULL AND key IS NOT NULL
-             ORDER BY topic, key, commit_lsn, ordinal",
-            &[&slot],
+             ORDER BY topic, key, (system_identifier = $2), commit_lsn, ordinal",
+            &[&slot, &system_identifier.to_string()],
         )
         .await?;
     let parked = parked
@@ -73,11 +76,12 @@ pub(crate) fn lsn(lsn: PgLsn) -> Lsn {
 pub(crate) async fn read_controls(client: &Client, settings: &Settings) -> Result<Controls, PostgresError> {
     let row = client
         .query_one(
-            "SELECT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = $1 AND d.state = 'redriving'
-                     AND NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox)),
+            &format!(
+                "SELECT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = $1 AND {MAY_GO}),
                  ARRAY(SELECT outbox FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox <> ''),
                  (SELECT why FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = ''),
-                 ARRAY(SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1)",
+                 ARRAY(SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1)"
+            ),
             &[&settings.postgres.slot],
         )
         .await?;

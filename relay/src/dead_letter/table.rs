@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, Row};
 
-use super::desk::{Marked, Returned};
 use super::letter::Letter;
+use super::redrive::{Marked, Returned};
 use super::standing::lsn;
 use crate::clock;
 use crate::config::Settings;
@@ -31,6 +31,15 @@ pub(super) struct Table<'t> {
     pub(super) settings: &'t Settings,
     pub(super) system_identifier: u64,
 }
+
+/// Of a letter `d` of slot `$1`: that it is marked, and that neither its outbox nor the relay is paused, nor the outbox of an
+/// earlier letter of its key.
+pub(super) const MAY_GO: &str = "d.state = 'redriving' AND NOT EXISTS (
+        SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox IN ('', d.outbox)
+    ) AND (NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1) OR NOT EXISTS (
+        SELECT FROM outbox_relay.dead_letters e JOIN outbox_relay.pauses p ON p.slot_name = e.slot_name AND p.outbox = e.outbox
+        WHERE e.slot_name = $1 AND e.topic = d.topic AND e.key = d.key AND e.parks_key AND e.state IN ('parked', 'redriving')
+            AND (e.commit_lsn, e.ordinal) < (d.commit_lsn, d.ordinal)))";
 
 const INSERT: &str = "
     WITH inserted AS (
@@ -55,7 +64,7 @@ const INSERT: &str = "
         RETURNING letter_id, idempotency_key, error_type, error_message, state
     ), unskipped AS (
         DELETE FROM outbox_relay.skips s USING inserted i
-        WHERE s.slot_name = $1 AND s.idempotency_key = i.idempotency_key AND i.error_type = 'skipped'
+        WHERE s.slot_name = $1 AND s.idempotency_key = i.idempotency_key AND i.error_type NOT IN ('key_parked', 'route_paused')
     )
     SELECT letter_id, idempotency_key, error_type, error_message, state FROM inserted ORDER BY letter_id";
 
@@ -132,7 +141,8 @@ impl Table<'_> {
         }
         self.hold_back(&failed).await?;
         if !parked.is_empty() {
-            let release = "SELECT outbox_relay.letters_release($1, $2), outbox_relay.letters_named($2)";
+            // What they were parked behind may be resolved by now.
+            let release = "SELECT outbox_relay.letters_set_free($1, $2), outbox_relay.letters_named($2)";
             let row = self.client.query_one(release, &[self.slot(), &parked]).await?;
             let named: &str = row.try_get(1)?;
             audits.push((
@@ -189,6 +199,19 @@ impl Table<'_> {
         self.audit(&audits).await?;
         let freed = self.freed(redriven).await?;
         Ok((usize::try_from(resolved).unwrap_or(0), freed))
+    }
+
+    /// Which of these keys have no letter left.
+    pub(super) async fn without_letters(&self, keys: &[TopicKey]) -> Result<Vec<TopicKey>, PostgresError> {
+        let statement =
+            "SELECT k.topic, k.key FROM unnest($2::text[], $3::bytea[]) AS k (topic, key) WHERE NOT EXISTS (
+                 SELECT FROM outbox_relay.dead_letters u
+                 WHERE u.slot_name = $1 AND u.topic = k.topic AND u.key = k.key AND u.parks_key
+                     AND u.state IN ('failed', 'parked', 'redriving'))";
+        let topics: Vec<&str> = keys.iter().map(|(topic, _)| topic.as_str()).collect();
+        let keys: Vec<&[u8]> = keys.iter().map(|(_, key)| key.as_slice()).collect();
+        let rows = self.client.query(statement, &[self.slot(), &topics, &keys]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
     /// Keys of these letters that have no letter left.
@@ -260,26 +283,45 @@ impl Table<'_> {
         Ok(())
     }
 
-    /// The next letters to publish, in order.
+    /// The next letters to publish, in order. Those of another server come first: they are older than whatever this one has, and
+    /// its stream will not come to where they were committed. `NOT IN` is looked up in a hash table, whatever the planner takes the
+    /// number of rows for; a join may become a loop over all of both.
     pub(super) async fn fetch(&self, without: &[i64]) -> Result<Vec<Marked>, PostgresError> {
-        let statement = "SELECT letter_id, outbox, aggregate_type, topic, key, headers::text, payload,
-                 (extract(epoch FROM occurred_at) * 1000)::int8, attempts, parks_key, commit_lsn
+        let statement = format!(
+            "SELECT letter_id, outbox, aggregate_type, topic, key, headers::text, payload,
+                 (extract(epoch FROM occurred_at) * 1000)::int8, attempts, parks_key,
+                 CASE WHEN system_identifier = $5 THEN commit_lsn ELSE '0/0' END
              FROM (
                  SELECT *, row_number() OVER in_order AS place, sum(coalesce(payload_bytes, 0)) OVER in_order AS bytes
                  FROM (
                      SELECT * FROM outbox_relay.dead_letters d
-                     WHERE d.slot_name = $1 AND d.state = 'redriving' AND NOT EXISTS (
-                         SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox)
-                         AND NOT EXISTS (SELECT FROM unnest($4::int8[]) AS w (letter_id) WHERE w.letter_id = d.letter_id)
+                     WHERE d.slot_name = $1 AND {MAY_GO} AND d.system_identifier = coalesce(
+                             (SELECT f.system_identifier FROM outbox_relay.dead_letters f
+                              WHERE f.slot_name = $1 AND f.state = 'redriving' AND f.system_identifier < $5 LIMIT 1),
+                             (SELECT f.system_identifier FROM outbox_relay.dead_letters f
+                              WHERE f.slot_name = $1 AND f.state = 'redriving' AND f.system_identifier > $5 LIMIT 1),
+                             $5)
+                         AND d.letter_id NOT IN (SELECT unnest($4::int8[]))
                      ORDER BY d.commit_lsn, d.ordinal LIMIT $2
                  ) AS first
                  WINDOW in_order AS (ORDER BY commit_lsn, ordinal)
              ) AS counted
              WHERE place = 1 OR bytes <= $3::int8
-             ORDER BY commit_lsn, ordinal";
+             ORDER BY commit_lsn, ordinal"
+        );
+        let system_identifier = self.system_identifier.to_string();
         let rows = self
             .client
-            .query(statement, &[self.slot(), &FETCHED_MAX, &FETCHED_BYTES_MAX, &without])
+            .query(
+                &statement,
+                &[
+                    self.slot(),
+                    &FETCHED_MAX,
+                    &FETCHED_BYTES_MAX,
+                    &without,
+                    &system_identifier,
+                ],
+            )
             .await?;
         rows.iter().map(|row| self.marked(row)).collect()
     }

@@ -22,8 +22,8 @@ pub(crate) struct Journal {
     places: watch::Sender<Option<Place>>,
     /// By the decoder's number of an outbox.
     is_kept: Vec<bool>,
-    /// How many are acknowledged and not written yet.
-    unwritten: usize,
+    /// What is acknowledged and not handed to the writer yet.
+    published: Vec<(Ticket, Entry)>,
 }
 
 impl Journal {
@@ -46,13 +46,21 @@ impl Journal {
         Ok(Some(journal))
     }
 
+    /// Of one outbox that keeps its states, with the queue that a writer would take from.
+    #[cfg(test)]
+    pub(crate) fn simulated() -> (Self, Arc<Queue>) {
+        let journal = Self::of(vec![true]);
+        let queue = Arc::clone(&journal.queue);
+        (journal, queue)
+    }
+
     fn of(is_kept: Vec<bool>) -> Self {
         Self {
             queue: Arc::default(),
             ids: EventIds::default(),
             places: watch::channel(None).0,
             is_kept,
-            unwritten: 0,
+            published: Vec::new(),
         }
     }
 
@@ -85,25 +93,25 @@ impl Journal {
         self.ids.take(ticket);
     }
 
-    /// Of what is acknowledged leaves only what is noted already: the rest comes back here when it is.
-    pub(crate) fn pass(&mut self, acknowledged: &mut Vec<(Ticket, Timestamp)>) {
-        let (ids, mut published) = (&mut self.ids, Vec::new());
-        acknowledged.retain(|&(ticket, at)| match ids.take(ticket) {
-            Some(event) => {
-                published.push((ticket, Entry::of(&event, Status::Published, at)));
-                false
-            }
-            None => true,
-        });
-        self.unwritten += published.len();
-        let written = self.queue.exchange(published);
-        self.unwritten -= written.len();
-        acknowledged.extend(written);
+    /// The brokers have acknowledged it. Whether that is to be noted before it counts.
+    pub(crate) fn acknowledged(&mut self, ticket: Ticket, at: Timestamp) -> bool {
+        let Some(event) = self.ids.take(ticket) else {
+            return false;
+        };
+        self.published.push((ticket, Entry::of(&event, Status::Published, at)));
+        true
     }
 
-    /// How many are acknowledged and not passed on yet.
-    pub(crate) const fn unwritten(&self) -> usize {
-        self.unwritten
+    /// Hands what was acknowledged to the writer, and takes what it has written since the last time.
+    pub(crate) fn exchange(&mut self) -> Vec<(Ticket, Timestamp)> {
+        self.queue.exchange(std::mem::take(&mut self.published))
+    }
+
+    /// Nothing is in flight, and what is not written yet never counts: tickets begin anew.
+    pub(crate) fn forget(&mut self) {
+        self.ids = EventIds::default();
+        self.published.clear();
+        self.queue.forget();
     }
 }
 
@@ -117,11 +125,17 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_unix_us(1_000);
 
-    fn pass(journal: &mut Journal, tickets: &[u64]) -> Vec<u64> {
-        let mut acknowledged = tickets.iter().map(|&number| (ticket(number), AT)).collect();
-        journal.pass(&mut acknowledged);
-        assert!(acknowledged.iter().all(|&(_, at)| at == AT), "{acknowledged:?}");
-        acknowledged.into_iter().map(|(ticket, _)| ticket.as_u64()).collect()
+    /// Which of them have to be noted before they count.
+    fn acknowledge(journal: &mut Journal, tickets: &[u64]) -> Vec<u64> {
+        let mut acknowledged = tickets.to_vec();
+        acknowledged.retain(|&number| journal.acknowledged(ticket(number), AT));
+        acknowledged
+    }
+
+    fn noted(journal: &mut Journal) -> Vec<u64> {
+        let noted = journal.exchange();
+        assert!(noted.iter().all(|&(_, at)| at == AT), "{noted:?}");
+        noted.into_iter().map(|(ticket, _)| ticket.as_u64()).collect()
     }
 
     /// Two events of an outbox that keeps its state, and one of another.
@@ -136,16 +150,30 @@ mod tests {
     #[test]
     fn an_event_counts_as_acknowledged_when_its_note_is_written_and_one_that_needs_none_at_once() {
         let mut journal = three();
-        assert_eq!(pass(&mut journal, &[0, 1, 2]), [1]);
-        assert_eq!((pass(&mut journal, &[]), journal.unwritten()), (vec![], 2));
+        assert_eq!(acknowledge(&mut journal, &[0, 1, 2]), [0, 2]);
+        assert!(noted(&mut journal).is_empty());
         let taken = journal.queue.take(100);
-        assert_eq!(
-            (pass(&mut journal, &[]), journal.unwritten()),
-            (vec![], 2),
-            "it is being written"
-        );
+        assert!(noted(&mut journal).is_empty(), "it is being written");
         journal.queue.written(&taken);
-        assert_eq!((pass(&mut journal, &[]), journal.unwritten()), (vec![0, 2], 0));
+        assert_eq!(noted(&mut journal), [0, 2]);
+        assert!(noted(&mut journal).is_empty(), "once");
+    }
+
+    /// The ledger of another history gives the same tickets to other events.
+    #[test]
+    fn what_is_written_of_a_history_that_is_over_counts_for_nothing() {
+        let mut journal = three();
+        acknowledge(&mut journal, &[0, 1]);
+        noted(&mut journal);
+        let taken = journal.queue.take(100);
+        acknowledge(&mut journal, &[2]);
+        noted(&mut journal);
+        journal.forget();
+        journal.put(ticket(0), 0, b"of another history");
+        journal.queue.written(&taken);
+        assert!(noted(&mut journal).is_empty());
+        assert_eq!(journal.queue.len(), 0);
+        assert_eq!(acknowledge(&mut journal, &[0]), [0]);
     }
 
     #[test]
@@ -154,7 +182,8 @@ mod tests {
         journal.failed(ticket(0), "topic_missing");
         journal.failed(ticket(0), "topic_missing");
         journal.failed(ticket(1), "topic_missing");
-        pass(&mut journal, &[0]);
+        acknowledge(&mut journal, &[0]);
+        noted(&mut journal);
         let seen: Vec<_> = journal
             .queue
             .take(100)
@@ -169,7 +198,8 @@ mod tests {
     fn a_dead_letter_is_none_of_its_business() {
         let mut journal = three();
         journal.set_aside(ticket(0));
-        assert_eq!(pass(&mut journal, &[0]), [0], "published from its letter");
+        assert!(acknowledge(&mut journal, &[0]).is_empty(), "published from its letter");
+        noted(&mut journal);
         assert_eq!(journal.queue.take(100).len(), 0);
     }
 }

@@ -18,3 +18,9 @@ mod statement;
 mod writer;
 
 pub(crate) use journal::Journal;
+
+/// What the simulation needs to be a writer.
+#[cfg(test)]
+pub(crate) mod simulated {
+    pub(crate) use super::queue::{Entry, Queue};
+}

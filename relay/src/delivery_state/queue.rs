@@ -13,7 +13,7 @@ const FAILED_MAX: usize = 1_024;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub(crate) enum Status {
     /// Kafka has acknowledged it.
     Published,
     /// It was refused for that reason, and is tried again.
@@ -22,14 +22,21 @@ pub(super) enum Status {
 
 /// A note that waits to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) outbox: u16,
-    pub(super) id: String,
+    pub(crate) id: String,
     pub(super) status: Status,
     pub(super) at: Timestamp,
     pub(super) failures: u32,
     /// Who waits for it.
-    ticket: Option<Ticket>,
+    awaiting: Option<Awaiting>,
+}
+
+/// A ticket, and of which history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Awaiting {
+    ticket: Ticket,
+    history: u32,
 }
 
 impl Entry {
@@ -40,7 +47,7 @@ impl Entry {
             status,
             at,
             failures: event.failures,
-            ticket: None,
+            awaiting: None,
         }
     }
 }
@@ -50,10 +57,11 @@ struct Notes {
     waiting: Vec<Entry>,
     failed: usize,
     written: Vec<(Ticket, Timestamp)>,
+    history: u32,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     notes: Mutex<Notes>,
     filled: Notify,
 }
@@ -62,9 +70,9 @@ impl Queue {
     /// Adds what is published, and returns what has been written since the last time.
     pub(super) fn exchange(&self, published: Vec<(Ticket, Entry)>) -> Vec<(Ticket, Timestamp)> {
         let mut notes = self.lock();
-        let was_empty = notes.waiting.is_empty();
+        let (was_empty, history) = (notes.waiting.is_empty(), notes.history);
         let with_ticket = |(ticket, entry)| Entry {
-            ticket: Some(ticket),
+            awaiting: Some(Awaiting { ticket, history }),
             ..entry
         };
         notes.waiting.extend(published.into_iter().map(with_ticket));
@@ -97,20 +105,34 @@ impl Queue {
     }
 
     /// Takes the oldest, `max` at the most.
-    pub(super) fn take(&self, max: usize) -> Vec<Entry> {
+    pub(crate) fn take(&self, max: usize) -> Vec<Entry> {
         let mut notes = self.lock();
         let count = notes.waiting.len().min(max);
         let rest = notes.waiting.split_off(count);
         let taken = std::mem::replace(&mut notes.waiting, rest);
-        let is_failed = |entry: &&Entry| entry.ticket.is_none();
+        let is_failed = |entry: &&Entry| entry.awaiting.is_none();
         notes.failed -= taken.iter().filter(is_failed).count();
         taken
     }
 
     /// They are in the database.
-    pub(super) fn written(&self, entries: &[Entry]) {
-        let written = entries.iter().filter_map(|entry| Some((entry.ticket?, entry.at)));
-        self.lock().written.extend(written);
+    pub(crate) fn written(&self, entries: &[Entry]) {
+        let mut notes = self.lock();
+        let history = notes.history;
+        let written = entries.iter().filter_map(|entry| {
+            let awaiting = entry.awaiting.filter(|awaiting| awaiting.history == history)?;
+            Some((awaiting.ticket, entry.at))
+        });
+        notes.written.extend(written);
+    }
+
+    /// Another history begins: nobody waits for what is here, or is being written.
+    pub(super) fn forget(&self) {
+        let mut notes = self.lock();
+        *notes = Notes {
+            history: notes.history.wrapping_add(1),
+            ..Notes::default()
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, Notes> {

@@ -121,7 +121,7 @@ catalogue! {
             "nothing: the relay takes over when the other one is gone";
         ServerReplaced = "server_replaced", Environment:
             "another PostgreSQL cluster than the one before",
-            "look for events that it lacks; if it is meant, `outbox-relay slot forget`";
+            "`outbox-relay recover --keep-slot --since TIME --dry-run` lists the events that it lacks; if it is meant, `outbox-relay slot forget`";
         ServerWentBack = "server_went_back", Environment:
             "the server lacks WAL that was already confirmed: a restored copy, or a standby that lagged",
             "as for `server_replaced`";
@@ -138,7 +138,7 @@ catalogue! {
             "correct the outbox's columns and restart the relay; the message names the event, its transaction (`xmin`) and the column; an event that can never fit is set aside: [DEAD_LETTERS](DEAD_LETTERS.md)";
         DeadLettersFull = "dead_letters_full", Environment:
             "as many events are set aside as `dead_letters.letters_max` and `parked_keys_max` allow, and the next one would be one more",
-            "`outbox-relay dead-letters list`; redrive or discard some, or raise the bound and restart the relay";
+            "`outbox-relay dead-letters list`; redrive or discard some, `outbox-relay resume` the outbox that fills it, or raise the bound and restart the relay";
         RelayPaused = "relay_paused", Environment:
             "somebody has paused the relay: nothing is taken from the slot, and the server keeps its WAL",
             "`outbox-relay resume`, before the WAL budget that the message names is used up";

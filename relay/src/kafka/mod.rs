@@ -4,6 +4,7 @@
 
 mod acceptance;
 mod certificate;
+mod compaction;
 mod connection;
 mod credentials;
 mod delivery;
@@ -27,6 +28,7 @@ mod start_error;
 mod token;
 
 pub(crate) use acceptance::accept;
+pub(crate) use compaction::{Compaction, compaction};
 pub(crate) use delivery::Delivery;
 pub(crate) use produce::Producers;
 pub use properties::producer_config;

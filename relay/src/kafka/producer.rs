@@ -84,12 +84,8 @@ impl Producer {
         credentials: Credentials,
         reports: Arc<Reports>,
     ) -> Result<Self, KafkaError> {
-        let tokens = kafka.token_source.clone().map(|source| Arc::new(Tokens::of(source)));
-        let callbacks = Callbacks {
-            reports: Arc::clone(&reports),
-            tokens: tokens.clone(),
-            protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
-        };
+        let callbacks = Callbacks::of(kafka, config, Arc::clone(&reports));
+        let tokens = callbacks.tokens.clone();
         let clock = RefCell::new(Ahead::watch());
         let client: BaseProducer<_> = config.create_with_context(callbacks)?;
         let client = Arc::new(client);

@@ -20,15 +20,12 @@ use crate::kafka::produce::{NotTaken, Produce, Producers};
 use crate::kafka::producer::{Librdkafka, Producer};
 use crate::kafka::properties::Batching;
 use crate::kafka::reports::{Brokers, Failed, Reports, Taken};
-use crate::pipeline::Ticket;
+use crate::pipeline::{HEADER_OVERHEAD_BYTES, RECORD_OVERHEAD_BYTES, Ticket};
 
 /// Between two looks at what the brokers have acknowledged, while there is no room for more.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Looking costs more than sending: after so many records at the latest.
 const LOOK_AFTER_RECORDS: u64 = 64;
-/// What a record costs in the producer beyond its key and its value, and what each header does.
-const RECORD_OVERHEAD_BYTES: usize = 270;
-const HEADER_OVERHEAD_BYTES: usize = 70;
 
 /// A record, ready to be published.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,7 +19,6 @@ use crate::kafka::policy;
 use crate::kafka::properties::reader_config;
 use crate::kafka::reports::{Brokers, Callbacks, Reports};
 use crate::kafka::start_error::StartError;
-use crate::kafka::token::Tokens;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// Brokers that are away for longer are said to be: this is for a command that ends.
@@ -87,11 +86,7 @@ impl TopicReader {
     pub(crate) fn start(kafka: &KafkaSettings) -> Result<Self, Fault> {
         let config = reader_config(kafka).map_err(|error| StartError::from(error).fault())?;
         let reports = Arc::<Reports>::default();
-        let callbacks = Callbacks {
-            reports: Arc::clone(&reports),
-            tokens: kafka.token_source.clone().map(|source| Arc::new(Tokens::of(source))),
-            protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
-        };
+        let callbacks = Callbacks::of(kafka, &config, Arc::clone(&reports));
         let consumer = config.create_with_context(callbacks);
         let consumer = consumer.map_err(|error| StartError::refused(&error, kafka).fault())?;
         Ok(Self { consumer, reports })

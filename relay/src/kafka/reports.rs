@@ -12,9 +12,10 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, OwnedMessage};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::{ClientContext, Message};
+use rdkafka::{ClientConfig, ClientContext, Message};
 
 use crate::clock;
+use crate::config::KafkaSettings;
 use crate::fault::{Fault, FaultKind};
 use crate::kafka::connection::{self, Said};
 use crate::kafka::expectation::Expectation;
@@ -386,6 +387,15 @@ impl ClientContext for Callbacks {
 }
 
 impl Callbacks {
+    /// Of a client with this configuration.
+    pub(super) fn of(kafka: &KafkaSettings, config: &ClientConfig, reports: Arc<Reports>) -> Self {
+        Self {
+            reports,
+            tokens: kafka.token_source.clone().map(|source| Arc::new(Tokens::of(source))),
+            protocol: config.get("security.protocol").unwrap_or_default().to_ascii_lowercase(),
+        }
+    }
+
     fn said(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
         self.reports
             .connection(connection::said(code, reason, &self.protocol), reason);

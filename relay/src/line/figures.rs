@@ -19,6 +19,9 @@ pub(super) fn show(metrics: &Metrics, pipeline: &Pipeline, received_before: u64)
         .in_flight_bytes
         .set(i64::try_from(ledger.in_flight_bytes()).unwrap_or(i64::MAX));
     metrics
+        .delivery_states_waiting
+        .set(i64::try_from(ledger.unnoted()).unwrap_or(i64::MAX));
+    metrics
         .dead_letters_parked_keys
         .set(i64::try_from(pipeline.parking().parked_keys()).unwrap_or(i64::MAX));
     metrics.acknowledged_lsn.set(lsn_bytes(ledger.acknowledged_end()));

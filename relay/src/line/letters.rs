@@ -1,6 +1,7 @@
 //! The dead letters' part in the line: what is set aside goes to the table, and what is marked there goes out.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Line;
 use crate::clock;
@@ -9,6 +10,9 @@ use crate::fault::Fault;
 use crate::notice::Notices;
 use crate::pipeline::Controls;
 use crate::postgres::{PostgresError, Session, fault};
+
+/// Keys are asked about this often, whether or not anything says that some are free.
+const LOOK_AT_KEYS_EVERY: Duration = Duration::from_mins(1);
 
 impl Line {
     /// The stream comes from there: letters go there too.
@@ -46,7 +50,8 @@ impl Line {
         for ticket in pipeline.take_published_letters() {
             self.desk.acknowledge(ticket);
         }
-        if !self.is_draining {
+        // Those that are here already wait too, and go first when somebody resumes.
+        if !self.is_draining && pipeline.parking().controls().paused.is_none() {
             let delivery = &mut self.delivery;
             let send = |ticket, topic: &_, message: &_| delivery.send_ready(ticket, topic, message);
             self.desk.redrive(pipeline, clock::now(), send);
@@ -79,6 +84,21 @@ impl Line {
         self.notices = None;
         self.desk = Desk::default();
         drop(self.delivery.take_given_up());
+    }
+
+    /// So many letters are not resolved. An operator resolves some too: then rows of their keys need not wait any more.
+    pub(super) fn note_letters(&mut self, unresolved: usize, are_full: bool, now: Instant) {
+        let Some((_, pipeline)) = &mut self.pipeline else {
+            return;
+        };
+        let parking = pipeline.parking_mut();
+        let is_due = |at| now.duration_since(at) >= LOOK_AT_KEYS_EVERY;
+        let are_fewer = unresolved < parking.unresolved();
+        if parking.parked_keys() > 0 && (are_fewer || are_full || self.keys_looked_at.is_none_or(is_due)) {
+            self.keys_looked_at = Some(now);
+            self.desk.look_at(parking.keys_in_table());
+        }
+        parking.count(unresolved);
     }
 
     /// Reads what a stream has to know that begins now.

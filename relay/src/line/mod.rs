@@ -77,6 +77,8 @@ pub(crate) struct Line {
     delivery: Delivery,
     pipeline: Option<(Identity, Pipeline)>,
     desk: Desk,
+    /// When the table was asked about parked keys.
+    keys_looked_at: Option<Instant>,
     /// From the first stream of a history on.
     clerk: Option<Clerk>,
     /// The same, where a topic is to be told.
@@ -115,6 +117,7 @@ impl Line {
             delivery,
             pipeline: None,
             desk: Desk::default(),
+            keys_looked_at: None,
             clerk: None,
             notices: None,
             is_draining: false,
@@ -231,6 +234,8 @@ impl Line {
         let parking = Parking::new(policies, self.settings.dead_letters.limits);
         let pipeline = Pipeline::new(decoder, limits, parking, self.settings.postgres.frame_bytes_max);
         self.forget_letters();
+        // Nothing that was not noted was confirmed: the slot brings it again, and its note is then of that.
+        self.delivery.forget_notes();
         self.pipeline = Some((identity.clone(), pipeline));
         if self.defect.take().is_some() {
             self.health.set(Part::Row, Condition::Up);
@@ -291,15 +296,15 @@ impl Line {
             None => Outcome::Untouched,
             Some(_) if self.left_nothing => Outcome::Drained,
             Some(_) => Outcome::Undrained {
-                in_flight: self.in_flight_records(),
+                in_flight: self.unsettled_records(),
             },
         }
     }
 
-    fn in_flight_records(&self) -> usize {
+    fn unsettled_records(&self) -> usize {
         self.pipeline
             .as_ref()
-            .map_or(0, |(_, pipeline)| pipeline.ledger().in_flight_records())
+            .map_or(0, |(_, pipeline)| pipeline.ledger().unsettled_records())
     }
 }
 

@@ -166,7 +166,9 @@ impl<'l> Streaming<'l> {
                 is_table_failing: clerk.as_ref().is_some_and(Clerk::is_failing),
                 metrics,
             };
+            let received_before = pipeline.counts().received;
             let fed = pipeline.feed(self.stream.buffer(), until, &mut sinks);
+            let received = pipeline.counts().received - received_before;
             let were_letters_full = std::mem::take(&mut self.are_letters_full);
             let (consumed, asked) = (fed.consumed, fed.reply_requested);
             let (pause, control) = match fed.stop {
@@ -199,7 +201,7 @@ impl<'l> Streaming<'l> {
             } else if were_letters_full && !self.are_letters_full && halted_at.is_none() {
                 health.set(Part::Row, Condition::Up);
             }
-            self.stream.consume(consumed);
+            self.stream.consume(consumed, received);
             if asked {
                 self.send_status(true).await?;
             }
@@ -253,13 +255,13 @@ impl<'l> Streaming<'l> {
         };
         let limits = &self.line.settings.pipeline;
         pipeline.ledger().in_flight_bytes() <= limits.in_flight_bytes_max / 4 * 3
-            && pipeline.ledger().in_flight_records() <= limits.in_flight_records_max / 4 * 3
+            && pipeline.ledger().unsettled_records() <= limits.in_flight_records_max / 4 * 3
     }
 
     /// With nothing in flight and nothing that waits, the tick is soon enough.
     fn wants_reports(&self) -> bool {
         let is_waiting = self.pause.is_some() || self.drain_until.is_some() || !self.line.delivery.is_flowing();
-        is_waiting || self.line.in_flight_records() > 0 || !self.line.desk.is_at_rest()
+        is_waiting || self.line.unsettled_records() > 0 || !self.line.desk.is_at_rest()
     }
 
     /// While bytes gather, the read after that is soon enough.
@@ -333,8 +335,8 @@ impl<'l> Streaming<'l> {
         if let Some(slot) = &seen.slot {
             self.wal_rate.look(slot, now);
         }
-        if let (Some(letters), Some((_, pipeline))) = (seen.letters, &mut self.line.pipeline) {
-            pipeline.parking_mut().count(letters);
+        if let Some(letters) = seen.letters {
+            self.line.note_letters(letters, self.are_letters_full, now);
         }
         if let Some(controls) = seen.controls {
             let is_asked = controls.is_redrive_asked;
@@ -407,9 +409,9 @@ impl<'l> Streaming<'l> {
         self.pause == Some(Pause::Boundary) && self.is_idle() && self.line.desk.is_at_rest()
     }
 
-    /// The open transaction has a row that cannot be published, and everything before it is acknowledged.
+    /// The open transaction has a row that cannot be published, and nothing is awaited of what is before it.
     fn can_never_drain(&self) -> bool {
-        matches!(self.pause, Some(Pause::Defect(_))) && self.line.in_flight_records() == 0
+        matches!(self.pause, Some(Pause::Defect(_))) && self.line.unsettled_records() == 0
     }
 
     fn is_idle(&self) -> bool {
@@ -488,7 +490,8 @@ fn letters_full() -> Fault {
     Fault::new(
         FaultCode::DeadLettersFull,
         "the next row would be one dead letter more than dead_letters.letters_max and parked_keys_max allow",
-        "`outbox-relay dead-letters list`: redrive or discard some; nothing is published meanwhile, and nothing is lost",
+        "`outbox-relay dead-letters list`: redrive or discard some, or, where a paused outbox's rows fill it, `outbox-relay resume \
+         --outbox NAME`; nothing is published meanwhile, and nothing is lost",
     )
 }
 

@@ -57,6 +57,7 @@ impl Notices {
             control: None,
             post: Post::default(),
             told: None,
+            rewritten: None,
             letters: Trouble::default(),
             heads: Trouble::default(),
         };
@@ -85,6 +86,8 @@ struct Teller {
     post: Post,
     /// The head that the topic has.
     told: Option<Head>,
+    /// The head that the log has complained of.
+    rewritten: Option<Head>,
     letters: Trouble,
     heads: Trouble,
 }
@@ -170,19 +173,26 @@ impl Teller {
         match head.since(self.told.as_ref()) {
             Change::None => return Ok(false),
             Change::Longer => {}
-            Change::Rewritten => tracing::error!(
-                audit_seq = head.seq,
-                "the audit trail was rewritten: it ended at {} before, and ends at {} now; `outbox-relay audit verify --head` \
-                 with heads of topic {topic} shows where",
-                self.told.as_ref().map(Head::shown).unwrap_or_default(),
-                head.shown()
-            ),
+            // It is found again for as long as the topic does not take the head.
+            Change::Rewritten if self.rewritten.as_ref() == Some(&head) => {}
+            Change::Rewritten => self.complain(&head, topic),
         }
         let record = head.record(topic, self.system_identifier, &self.settings.postgres.database);
         self.post.publish(&self.settings, &[record]).await?;
         self.metrics.show_head_notice("published");
         self.told = Some(head);
         Ok(true)
+    }
+
+    fn complain(&mut self, head: &Head, topic: &TopicName) {
+        tracing::error!(
+            audit_seq = head.seq,
+            "the audit trail was rewritten: it ended at {} before, and ends at {} now; `outbox-relay audit verify --head` with \
+             heads of topic {topic} shows where",
+            self.told.as_ref().map(Head::shown).unwrap_or_default(),
+            head.shown()
+        );
+        self.rewritten = Some(head.clone());
     }
 
     /// To the server that the stream comes from, and to no other. Whoever takes it gives it back if it is of use still.

@@ -1,7 +1,7 @@
 //! Which rows go to the dead letters: by policy, because somebody said so, or because an earlier one of their key is there.
 //!
-//! What is known here of the table is at least what is there: a key that was released by somebody else counts as parked
-//! until the table is read again, and a row that is set aside for nothing is published from there, in its order.
+//! What is known here of the table is at least what is there: a key whose letters somebody else has resolved counts as parked
+//! until the table is asked about it, and a row that is set aside for nothing is published from there, in its order.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -232,6 +232,23 @@ impl Parking {
                 self.parked_keys -= 1;
             }
         }
+    }
+
+    /// The keys whose letters are in the table: some may be resolved by now, by somebody else.
+    pub fn keys_in_table(&self) -> Vec<TopicKey> {
+        let of_topic = |(topic, keys): (&String, &HashMap<Vec<u8>, Parked>)| {
+            let in_table = keys
+                .iter()
+                .filter(|(_, parked)| parked.is_in_table && parked.unwritten == 0);
+            let named = in_table.map(|(key, _)| (topic.clone(), key.clone()));
+            named.collect::<Vec<_>>()
+        };
+        self.parked.iter().flat_map(of_topic).collect()
+    }
+
+    /// Letters that are not resolved, as far as is known here.
+    pub const fn unresolved(&self) -> usize {
+        self.unresolved
     }
 
     /// What was counted in the table a moment ago.

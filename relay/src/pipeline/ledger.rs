@@ -4,13 +4,15 @@
 //! such that its records and all before it are acknowledged. A record is known by its [`Ticket`], a row by its commit
 //! and ordinal: rows that the server sends again after a reconnect are recognised and not produced a second time.
 //!
-//! A row that is set aside instead has a ticket too. It counts when its dead letter is committed; and what is confirmed
-//! passes it only when the stream has reached that commit, so that no failover can keep the position and lose the letter.
-//! A letter that is published later has a ticket and no commit: nothing waits for it, the table holds it.
+//! A row that is set aside instead has a ticket too. It counts when its dead letter is committed, and the stream has reached
+//! that commit. A letter that is published later has a ticket and no commit: nothing waits for it, the table holds it. Where an
+//! outbox keeps its delivery state, a record that is acknowledged counts when that is written.
 
 use std::collections::VecDeque;
 
 use outbox_decoder::{CommitPosition, Lsn, Position, Timestamp};
+
+use super::passage::Passage;
 
 /// The number of a record, counted over the life of a ledger. It travels through the producer as the opaque value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +59,8 @@ enum Awaited {
     Brokers,
     /// The commit of its dead letter.
     Letter,
+    /// The note of its delivery.
+    Note,
     Nothing,
 }
 
@@ -93,16 +97,6 @@ impl Commit {
     }
 }
 
-/// Commits that wait for the stream to reach `until`; the newest of them ends at `end_lsn`.
-#[derive(Debug)]
-struct Held {
-    end_lsn: Lsn,
-    until: Lsn,
-}
-
-/// So many are told from each other; more are let go together with the newest.
-const HELD_MAX: usize = 256;
-
 /// The record of everything that is under way.
 #[derive(Debug)]
 pub struct Ledger {
@@ -115,10 +109,10 @@ pub struct Ledger {
     in_flight_bytes: usize,
     /// Records whose dead letters are not committed yet. Their bytes are among those in flight.
     unwritten_letters: usize,
+    /// Records that are acknowledged, and whose delivery is not noted yet. Their bytes are among those in flight.
+    unnoted: usize,
     newest_taken: Option<(Lsn, u32)>,
-    acknowledged_end: Lsn,
-    held: VecDeque<Held>,
-    reached: Lsn,
+    passage: Passage,
     /// Acknowledged, and not taken note of.
     published_letters: Vec<Ticket>,
 }
@@ -135,10 +129,9 @@ impl Ledger {
             in_flight_records: 0,
             in_flight_bytes: 0,
             unwritten_letters: 0,
+            unnoted: 0,
             newest_taken: None,
-            acknowledged_end: Lsn::ZERO,
-            held: VecDeque::new(),
-            reached: Lsn::ZERO,
+            passage: Passage::default(),
             published_letters: Vec::new(),
         }
     }
@@ -159,7 +152,7 @@ impl Ledger {
     /// Whether a record of this size may go on its way. With nothing in flight any size may: a large row is no reason
     /// to stand still for ever.
     pub fn has_room(&self, bytes: usize) -> bool {
-        let records = self.in_flight_records + self.unwritten_letters;
+        let records = self.unsettled_records();
         let within = self.in_flight_bytes + bytes <= self.limits.in_flight_bytes_max
             && records < self.limits.in_flight_records_max;
         let window = self.entries.len() < self.limits.in_flight_records_max * WINDOW_FACTOR;
@@ -233,6 +226,29 @@ impl Ledger {
         self.unwritten_letters += 1;
     }
 
+    /// The brokers have acknowledged a record, which counts when its delivery is noted.
+    ///
+    /// # Panics
+    /// It is not awaited from the brokers, or comes from a dead letter.
+    pub fn await_note(&mut self, ticket: Ticket) {
+        let entry = self.entry(ticket);
+        assert_eq!(entry.awaited, Awaited::Brokers, "{ticket:?} was acknowledged twice");
+        assert_ne!(entry.commit, OF_A_LETTER, "what becomes of {ticket:?} its letter tells");
+        entry.awaited = Awaited::Note;
+        self.in_flight_records -= 1;
+        self.unnoted += 1;
+    }
+
+    /// The delivery of a record is noted. Returns when its transaction committed if this made that one complete.
+    ///
+    /// # Panics
+    /// No note of it is awaited.
+    pub fn noted(&mut self, ticket: Ticket) -> Option<Timestamp> {
+        let awaited = self.entry(ticket).awaited;
+        assert_eq!(awaited, Awaited::Note, "{ticket:?} is noted");
+        self.settle(ticket)
+    }
+
     /// A record that was published from its dead letter is not awaited any more: the letter stays.
     ///
     /// # Panics
@@ -264,7 +280,7 @@ impl Ledger {
     /// Whether everything that committed before this was taken, by this process or one before it: the stream has come
     /// further.
     pub fn has_passed(&self, commit_lsn: Lsn) -> bool {
-        self.reached > commit_lsn
+        self.passage.reached() > commit_lsn
     }
 
     /// Letters that were published and acknowledged since this was last asked.
@@ -274,11 +290,7 @@ impl Ledger {
 
     /// The stream has come so far.
     pub fn reach(&mut self, position: Lsn) {
-        self.reached = self.reached.max(position);
-        while self.held.front().is_some_and(|held| held.until <= self.reached) {
-            let passed = self.held.pop_front().map_or(Lsn::ZERO, |held| held.end_lsn);
-            self.acknowledged_end = self.acknowledged_end.max(passed);
-        }
+        self.passage.reach(position);
     }
 
     /// Ends a transaction. Returns when it committed if this made it complete.
@@ -286,7 +298,7 @@ impl Ledger {
         let end_lsn = position.end_lsn();
         let Some(last) = self.commits.back_mut() else {
             // Nothing of it, and nothing before it, is under way.
-            self.passed(end_lsn, Lsn::ZERO);
+            self.passage.passed(end_lsn, Lsn::ZERO);
             return None;
         };
         let ended = match last.end_lsn {
@@ -349,6 +361,7 @@ impl Ledger {
         match before {
             Awaited::Brokers => self.in_flight_records -= 1,
             Awaited::Letter => self.unwritten_letters -= 1,
+            Awaited::Note => self.unnoted -= 1,
             Awaited::Nothing => panic!("{ticket:?} was settled twice"),
         }
         self.in_flight_bytes -= bytes as usize;
@@ -377,52 +390,45 @@ impl Ledger {
     fn pass_complete_commits(&mut self) {
         while let Some(commit) = self.commits.pop_front_if(|commit| commit.is_complete()) {
             self.first_commit += 1;
-            self.passed(commit.end_lsn.unwrap_or(Lsn::ZERO), commit.letters_end);
-        }
-    }
-
-    /// Everything up to a commit's end is acknowledged or written; what comes later waits for whatever it waits for.
-    fn passed(&mut self, end_lsn: Lsn, letters_end: Lsn) {
-        let before = self.held.back().map_or(Lsn::ZERO, |held| held.until);
-        let until = before.max(letters_end);
-        if until <= self.reached {
-            self.acknowledged_end = self.acknowledged_end.max(end_lsn);
-            return;
-        }
-        let is_full = self.held.len() >= HELD_MAX;
-        match self.held.back_mut() {
-            Some(newest) if newest.until == until || is_full => {
-                newest.end_lsn = newest.end_lsn.max(end_lsn);
-                newest.until = until;
-            }
-            _ => self.held.push_back(Held { end_lsn, until }),
+            let end_lsn = commit.end_lsn.unwrap_or(Lsn::ZERO);
+            self.passage.passed(end_lsn, commit.letters_end);
         }
     }
 
     /// End of the newest commit such that everything up to it is acknowledged, or set aside for good; 0/0 before the first.
     pub const fn acknowledged_end(&self) -> Lsn {
-        self.acknowledged_end
+        self.passage.acknowledged_end()
     }
 
     /// Nothing is unacknowledged, no transaction is half taken, and nothing waits for the stream to reach it.
     pub fn is_idle(&self) -> bool {
-        self.commits.is_empty() && self.held.is_empty()
+        self.commits.is_empty() && !self.waits_for_stream()
     }
 
     /// Whether what could be confirmed waits for the stream to reach the commit of a dead letter.
     pub fn waits_for_stream(&self) -> bool {
-        !self.held.is_empty()
+        self.passage.held() > 0
     }
 
     /// How many positions the stream has to reach are told from each other.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.held.len()
+        self.passage.held()
     }
 
     /// Records whose dead letters are not committed yet.
     pub const fn unwritten_letters(&self) -> usize {
         self.unwritten_letters
+    }
+
+    /// Records that are acknowledged, and whose delivery is not noted yet.
+    pub const fn unnoted(&self) -> usize {
+        self.unnoted
+    }
+
+    /// Records of which something is awaited.
+    pub const fn unsettled_records(&self) -> usize {
+        self.in_flight_records + self.unwritten_letters + self.unnoted
     }
 
     /// When the oldest transaction that is not acknowledged committed.
@@ -480,6 +486,6 @@ impl Ledger {
         let commits = commits.map(|commit| (commit.commit_lsn, commit.end_lsn, commit.unacknowledged));
         (entries.collect::<Vec<_>>(), commits.collect::<Vec<_>>()).hash(hasher);
         (self.first_ticket, self.first_commit).hash(hasher);
-        (self.newest_taken, self.acknowledged_end).hash(hasher);
+        (self.newest_taken, self.acknowledged_end()).hash(hasher);
     }
 }

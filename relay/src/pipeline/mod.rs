@@ -11,6 +11,7 @@
 mod aside;
 mod lane;
 mod ledger;
+mod passage;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -281,6 +282,16 @@ impl Pipeline {
     /// The brokers have acknowledged a record. Returns when its transaction committed if that one is complete now.
     pub fn acknowledge(&mut self, ticket: Ticket) -> Option<Timestamp> {
         self.ledger.acknowledge(ticket)
+    }
+
+    /// The brokers have acknowledged a record, which counts when its delivery is noted.
+    pub fn await_note(&mut self, ticket: Ticket) {
+        self.ledger.await_note(ticket);
+    }
+
+    /// The delivery of a record is noted. Returns as [`Pipeline::acknowledge`] does.
+    pub fn noted(&mut self, ticket: Ticket) -> Option<Timestamp> {
+        self.ledger.noted(ticket)
     }
 
     /// The dead letter of a row is committed, before `letters_end`. Returns as [`Pipeline::acknowledge`] does.

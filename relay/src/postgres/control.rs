@@ -108,6 +108,17 @@ impl Control {
         Ok(row.try_get(0)?)
     }
 
+    /// Has the server end the session soon after its client is gone, or stands still within a transaction: others wait for the
+    /// locks that it holds.
+    ///
+    /// # Errors
+    /// The statement failed.
+    pub async fn let_go_when_gone(&self) -> Result<(), PostgresError> {
+        let settings = "SET idle_in_transaction_session_timeout = '30s'; SET tcp_keepalives_idle = 30;
+             SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+        Ok(self.client.batch_execute(settings).await?)
+    }
+
     /// Who was connected to.
     pub const fn host(&self) -> &Host {
         &self.host

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::config::Settings;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::postgres::advisory::{Advisory, AdvisoryRow, Remembered};
 use crate::postgres::checks::{CheckedSlot, check_cluster, check_identity};
 use crate::postgres::control::{Control, show_slot};
@@ -66,14 +66,22 @@ async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Met
     show_slot(control.client(), &postgres.slot, metrics)
         .await
         .map_err(failed)?;
-    let slot = CheckedSlot::check(control.client(), settings).await?;
+    let slot = CheckedSlot::check(control.client(), settings).await;
+    if let Err(fault) = &slot
+        && fault.code != FaultCode::SlotMissing
+    {
+        return Err(fault.clone());
+    }
     let known = Advisory::read(control.client(), &postgres.slot).await.map_err(failed)?;
     let identity = replication.identify_system().await.map_err(failed)?;
+    let mut is_same = Ok(());
     if let Some(known) = &known {
         for remembered in std::iter::once(&known.remembered).chain(&remembered) {
-            check_identity(&mut replication, &identity, remembered, settings).await?;
+            is_same = is_same.and(check_identity(&mut replication, &identity, remembered, settings).await);
         }
     }
+    let slot = slot.map_err(|fault| missing_slot(fault, known.as_ref(), is_same.as_ref().err()))?;
+    is_same?;
     refuse_stranger(&identity, known.as_ref(), remembered.as_ref())?;
     Advisory::begin(control.client(), &postgres.slot, &identity)
         .await
@@ -85,6 +93,27 @@ async fn open(settings: &Settings, remembered: Option<Remembered>, metrics: &Met
         replication,
         slot,
     })
+}
+
+/// A slot that a relay has worked on is no slot that was not made yet: what it had not confirmed is only in the table now.
+fn missing_slot(fault: Fault, known: Option<&AdvisoryRow>, another_server: Option<&Fault>) -> Fault {
+    let Some(known) = known else { return fault };
+    let AdvisoryRow {
+        remembered: Remembered { confirmed, .. },
+        written_at,
+        ..
+    } = known;
+    let besides = another_server.map_or(String::new(), |besides| format!("; {}", besides.message));
+    Fault {
+        message: format!(
+            "{}, and a relay worked on it: {confirmed} was confirmed at {written_at}{besides}",
+            fault.message
+        ),
+        hint: "`outbox-relay recover --dry-run` says what is only in the outbox table now, and what only Kafka has; \
+               `outbox-relay recover` makes the slot anew and publishes the former"
+            .to_owned(),
+        ..fault
+    }
 }
 
 /// A cluster without a memory of this slot may be one whose memory was forgotten, but not another one than before.

@@ -49,9 +49,10 @@ impl ReplicationStream {
         &self.messages.buffer
     }
 
-    /// Moves on over the first `bytes` of the buffer.
-    pub fn consume(&mut self, bytes: usize) {
+    /// Moves on over the first `bytes` of the buffer. How many rows they held tells a backlog from a few large ones.
+    pub fn consume(&mut self, bytes: usize, rows: u64) {
         self.messages.buffer.advance(bytes);
+        self.pace.took(rows);
     }
 
     /// How long the next read still lets bytes gather.

@@ -48,6 +48,7 @@ impl JanitorSession {
                  SET statement_timeout = {STATEMENT_TIMEOUT_MS}; SET default_transaction_isolation = 'read committed'"
             ))
             .await?;
+        control.let_go_when_gone().await?;
         let lock = format!(
             "SELECT pg_try_advisory_lock(hashtext('outbox_relay retention'), hashtext({}))",
             escape_literal(slot)

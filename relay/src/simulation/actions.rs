@@ -42,6 +42,9 @@ pub(super) enum Action {
     CommitLetters,
     AnswerLetters,
     Redrive,
+    /// Of the notes of deliveries.
+    WriteNotes,
+    AnswerNotes,
     /// From here on: faults.
     LoseAnswers,
     LoseStream,
@@ -61,7 +64,7 @@ pub(super) enum Action {
 }
 
 /// Each with its weight.
-const ACTIONS: [(Action, u32); 30] = [
+const ACTIONS: [(Action, u32); 32] = [
     (Action::Commit, 60),
     (Action::WriteForeign, 15),
     (Action::Checkpoint, 10),
@@ -77,6 +80,8 @@ const ACTIONS: [(Action, u32); 30] = [
     (Action::CommitLetters, 30),
     (Action::AnswerLetters, 30),
     (Action::Redrive, 20),
+    (Action::WriteNotes, 40),
+    (Action::AnswerNotes, 25),
     (Action::LoseAnswers, 20),
     (Action::LoseStream, 6),
     (Action::CrashServer, 4),
@@ -143,6 +148,8 @@ impl Action {
             Self::CommitLetters => world.commit_letters(),
             Self::AnswerLetters => world.answer_letters(),
             Self::Redrive => world.table.redrive(),
+            Self::WriteNotes => world.write_notes(),
+            Self::AnswerNotes => world.notes.answer(),
             Self::Discard => world.discard(),
             Self::GhostLetters => world.ghost_letters(),
             Self::WaitLong => world.now += Duration::from_secs([1, 40, 7_200][world.random.usize(..3)]),

@@ -33,6 +33,8 @@ pub(super) struct Judge {
     /// Rows that have a letter, and where it committed.
     letters: BTreeMap<u32, Lsn>,
     discarded: BTreeSet<u32>,
+    /// Rows whose delivery is noted, where that is asked for.
+    noted: Option<BTreeSet<u32>>,
     /// What becomes readable now was left behind by a producer.
     pub(super) is_late: bool,
     violation: Option<Violation>,
@@ -75,6 +77,16 @@ impl Judge {
         self.letters.entry(id).or_insert(letters_end);
     }
 
+    /// Deliveries are noted, and nothing is confirmed before.
+    pub(super) fn expect_notes(&mut self) {
+        self.noted = Some(BTreeSet::new());
+    }
+
+    /// The delivery of a row is noted.
+    pub(super) fn noted(&mut self, id: u32) {
+        self.noted.as_mut().map(|noted| noted.insert(id));
+    }
+
     /// Somebody lets a row go.
     pub(super) fn discarded(&mut self, id: u32) {
         self.discarded.insert(id);
@@ -90,6 +102,19 @@ impl Judge {
         if let Some((id, (place, _))) = early {
             let text =
                 format!("unsafe checkpoint: {confirmed} is confirmed, and row {id} at {place:?} is not readable");
+            self.found(text);
+        }
+        self.must_be_told(confirmed);
+    }
+
+    /// Of a row with a letter the letter tells.
+    fn must_be_told(&mut self, confirmed: Lsn) {
+        let Some(noted) = &self.noted else { return };
+        let mut passed = self.committed.iter().filter(|(_, (place, _))| place.0 < confirmed);
+        let untold = passed.find(|(id, _)| !noted.contains(id) && !self.letters.contains_key(id));
+        if let Some((id, (place, _))) = untold {
+            let text =
+                format!("untold: {confirmed} is confirmed, and the delivery of row {id} at {place:?} is not noted");
             self.found(text);
         }
     }

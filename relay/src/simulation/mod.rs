@@ -4,6 +4,7 @@
 //! server.rs   slot, stream, keepalives          ─► bytes ─►  subject.rs: decoder, pipeline, ledger, delivery
 //! cluster.rs  partitions, sequences, refusals   ◄─ batches ─ producer.rs, as librdkafka sends them
 //! table.rs    the dead letters                                          ─► desk
+//! notes.rs    the delivery states                                       ─► journal
 //! judge.rs    what was committed against what can be read, after every step
 //! ```
 //!
@@ -20,6 +21,7 @@ mod cluster;
 mod exhaustive;
 mod judge;
 mod mutation;
+mod notes;
 mod producer;
 mod server;
 mod shrink;
@@ -41,7 +43,7 @@ const STEPS: u32 = 400;
 /// Seeds of one run in CI.
 const SEEDS: u64 = 1_000;
 /// A planted bug has to be found by one of so many seeds.
-const SEEDS_TO_FIND: u64 = 5_000;
+const SEEDS_TO_FIND: u64 = 20_000;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     let given = std::env::var(variable).ok();

@@ -24,6 +24,8 @@ pub(super) enum Mutation {
     ConfirmsAcrossConnections,
     /// A row counts as set aside when its letter was asked for.
     LetterCountsBeforeItsCommit,
+    /// An event whose delivery is to be noted counts when the note was taken.
+    NoteCountsBeforeItsCommit,
     /// What is confirmed passes a letter that a failover can still lose.
     PassesLetterBeforeTheStream,
     /// A new process does not know which keys are parked.
@@ -35,7 +37,7 @@ pub(super) enum Mutation {
 }
 
 impl Mutation {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::ConfirmsEarly,
         Self::ConfirmsCommitStart,
         Self::KeepalivePassesInFlight,
@@ -46,6 +48,7 @@ impl Mutation {
         Self::IsNotIntroduced,
         Self::ConfirmsAcrossConnections,
         Self::LetterCountsBeforeItsCommit,
+        Self::NoteCountsBeforeItsCommit,
         Self::PassesLetterBeforeTheStream,
         Self::ForgetsParkedKeys,
         Self::ForgetsLetters,
@@ -66,6 +69,7 @@ impl Mutation {
             | Self::IsNotIntroduced
             | Self::ForgetsParkedKeys
             | Self::LeavesFollowersOnTheirWay => &["reordered"],
+            Self::NoteCountsBeforeItsCommit => &["untold"],
             Self::ForgetsLetters => &["undead"],
             Self::ConfirmsAcrossConnections => &["unsafe checkpoint", "confirmed above"],
         }

@@ -16,6 +16,7 @@ use super::server::Server;
 use crate::clock;
 use crate::config::Settings;
 use crate::dead_letter::{Answer, Ask, Desk};
+use crate::delivery_state::Journal;
 use crate::kafka::simulated::Delivery;
 use crate::line::{Confirmation, Sinks};
 use crate::pipeline::{Limits, Parking, Pipeline, Progress, Standing, Stop, Until};
@@ -45,7 +46,13 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn new(producers: Simulated, settings: &Settings, metrics: &Arc<Metrics>, now: Instant) -> Self {
+    pub(super) fn new(
+        producers: Simulated,
+        settings: &Settings,
+        metrics: &Arc<Metrics>,
+        journal: Option<Journal>,
+        now: Instant,
+    ) -> Self {
         let columns = Columns {
             event_type: None,
             metadata: None,
@@ -68,7 +75,7 @@ impl Subject {
         let mutation = producers.mutation;
         Self {
             pipeline: Pipeline::new(OutboxDecoder::new(vec![table], 7), limits, parking, FRAME_BYTES_MAX),
-            delivery: Delivery::simulated(producers, settings, Arc::clone(metrics)),
+            delivery: Delivery::simulated(producers, settings, Arc::clone(metrics)).telling(journal),
             desk: Desk::default(),
             metrics: Arc::clone(metrics),
             confirmation: Confirmation::new(STATUS_INTERVAL_MS, PATIENCE_MS, now),
@@ -187,6 +194,8 @@ impl Subject {
         if has_marked {
             self.desk.look_for_marked();
         }
+        // More often than the line does it.
+        self.desk.look_at(self.pipeline.parking().keys_in_table());
         self.desk.next_ask()
     }
 
@@ -234,8 +243,7 @@ impl Subject {
     }
 
     pub(super) fn in_flight_records(&self) -> usize {
-        let ledger = self.pipeline.ledger();
-        ledger.in_flight_records() + ledger.unwritten_letters()
+        self.pipeline.ledger().unsettled_records()
     }
 }
 

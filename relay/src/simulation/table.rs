@@ -143,6 +143,7 @@ impl Table {
                 }
             }
             Ask::Fetch { without } => Answer::Fetched(self.fetch(without)),
+            Ask::Look(keys) => Answer::Freed(keys.iter().filter(|key| !self.has_letters(key)).cloned().collect()),
         }
     }
 
@@ -209,11 +210,12 @@ impl Table {
     fn freed(&self, redriven: &[i64]) -> Vec<TopicKey> {
         let rows = self.rows.iter().filter(|row| redriven.contains(&i64::from(row.id)));
         let keys: Vec<TopicKey> = rows.filter_map(Row::parks).collect();
-        let is_left = |key: &TopicKey| {
-            let mut left = self.rows.iter().filter(|row| !row.is_resolved());
-            left.any(|row| row.parks().as_ref() == Some(key))
-        };
-        keys.into_iter().filter(|key| !is_left(key)).collect()
+        keys.into_iter().filter(|key| !self.has_letters(key)).collect()
+    }
+
+    fn has_letters(&self, key: &TopicKey) -> bool {
+        let mut left = self.rows.iter().filter(|row| !row.is_resolved());
+        left.any(|row| row.parks().as_ref() == Some(key))
     }
 
     fn fetch(&self, without: &[i64]) -> Vec<Marked> {

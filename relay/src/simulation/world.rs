@@ -14,12 +14,14 @@ use super::actions::{Action, Faults};
 use super::cluster::{Answer, Cluster};
 use super::judge::Violation;
 use super::mutation::Mutation;
+use super::notes::Notes;
 use super::producer::{Inside, Simulated};
 use super::server::Server;
 use super::subject::{IN_FLIGHT_MAX, Subject};
 use super::table::Table;
 use crate::config::Settings;
 use crate::config::trial::Trial;
+use crate::delivery_state::Journal;
 use crate::kafka::simulated::{FOLLOWERS_GO_ON, NOBODY_IS_INTRODUCED};
 use crate::pipeline::DefectPolicy;
 use crate::telemetry::Metrics;
@@ -89,10 +91,11 @@ pub(super) struct Stats {
     pub(super) redriven: u64,
     pub(super) redrives_failed: u64,
     pub(super) discarded: u64,
+    pub(super) noted: u64,
 }
 
 impl Stats {
-    fn parts(&self) -> [(&'static str, u64); 15] {
+    fn parts(&self) -> [(&'static str, u64); 16] {
         [
             ("rows", self.rows),
             ("duplicates", self.duplicates),
@@ -109,6 +112,7 @@ impl Stats {
             ("redriven", self.redriven),
             ("redrives_failed", self.redrives_failed),
             ("discarded", self.discarded),
+            ("noted", self.noted),
         ]
     }
 
@@ -128,6 +132,7 @@ impl Stats {
         self.redriven += other.redriven;
         self.redrives_failed += other.redrives_failed;
         self.discarded += other.discarded;
+        self.noted += other.noted;
     }
 
     /// What never happened.
@@ -149,6 +154,11 @@ const fn sets_aside(seed: u64) -> bool {
     seed.is_multiple_of(2)
 }
 
+/// In some worlds of either kind deliveries are noted.
+const fn keeps_notes(seed: u64) -> bool {
+    seed % 3 == 2
+}
+
 pub(super) struct World {
     pub(super) random: Rng,
     pub(super) server: Server,
@@ -157,8 +167,10 @@ pub(super) struct World {
     pub(super) stats: Stats,
     pub(super) now: Instant,
     pub(super) table: Table,
+    pub(super) notes: Notes,
     /// A row that the producer does not take.
     pub(super) too_large: Rc<RefCell<Option<u32>>>,
+    keeps_notes: bool,
     producers: Simulated,
     settings: Rc<Settings>,
     metrics: Arc<Metrics>,
@@ -192,7 +204,13 @@ impl World {
             .flag(&format!("outbox.default.on_defect={policy}"))
             .flag(&format!("retry.attempts={attempts}"));
         let settings = trial.load().expect("no error").settings;
-        Self::with(Rc::new(settings), Arc::default(), mutation)
+        let mut world = Self::with(Rc::new(settings), Arc::default(), mutation);
+        if keeps_notes(seed) {
+            world.keeps_notes = true;
+            world.cluster.borrow_mut().judge.expect_notes();
+            world.renew_subject();
+        }
+        world
     }
 
     /// Another one in which nothing has happened yet. To read the settings again would take longer than a hundred steps.
@@ -213,7 +231,7 @@ impl World {
             too_large: Rc::default(),
         };
         let now = Instant::now();
-        let subject = Subject::new(producers.clone(), &settings, &metrics, now);
+        let subject = Subject::new(producers.clone(), &settings, &metrics, None, now);
         Self {
             random: Rng::with_seed(0),
             server: Server::new(),
@@ -222,6 +240,8 @@ impl World {
             stats: Stats::default(),
             now,
             table: Table::with(mutation),
+            notes: Notes::with(mutation),
+            keeps_notes: false,
             too_large: Rc::clone(&producers.too_large),
             producers,
             settings,
@@ -239,7 +259,14 @@ impl World {
     pub(super) fn replace_relay(&mut self) {
         self.server.disconnect();
         self.table.relay_is_gone();
-        self.subject = Subject::new(self.producers.clone(), &self.settings, &self.metrics, self.now);
+        self.renew_subject();
+    }
+
+    fn renew_subject(&mut self) {
+        let (journal, queue) = self.keeps_notes.then(Journal::simulated).unzip();
+        let arrives = self.keeps_notes && self.random.bool();
+        self.notes.follow(queue, arrives, &mut self.cluster.borrow_mut().judge);
+        self.subject = Subject::new(self.producers.clone(), &self.settings, &self.metrics, journal, self.now);
     }
 
     /// A fault after which something may come again.
@@ -260,6 +287,11 @@ impl World {
             self.cluster.borrow_mut().judge.confirmed(confirmed, told);
         }
         Ok(())
+    }
+
+    /// Notes of deliveries come a step further.
+    pub(super) fn write_notes(&mut self) {
+        self.notes.write(&mut self.cluster.borrow_mut().judge);
     }
 
     /// What was asked of the table of dead letters is done.
@@ -337,6 +369,8 @@ impl World {
         self.serve();
         self.commit_letters();
         self.answer_letters();
+        self.write_notes();
+        self.notes.answer();
         // Whoever waits for a producer, a count or a schedule has waited long enough.
         self.now += Duration::from_secs(1);
         self.tick(false)?;
@@ -390,6 +424,7 @@ impl World {
         self.stats.redriven = self.table.redriven;
         self.stats.redrives_failed = self.table.returned;
         self.stats.discarded = self.table.discarded;
+        self.stats.noted = self.notes.written;
         self.stats.rebuilds = self.metrics.producer_rebuilds.get();
         cluster.judge.verdict()
     }

@@ -73,6 +73,10 @@ pub struct Metrics {
     dead_letters_oldest: Gauge,
     /// Keys whose later events wait behind a dead letter.
     pub dead_letters_parked_keys: IntGauge,
+    /// How many letters may be unresolved.
+    pub dead_letters_max: IntGauge,
+    /// How many keys may be parked.
+    pub dead_letters_parked_keys_max: IntGauge,
     /// Delivery states written.
     pub delivery_states_written: IntCounter,
     /// Events that the brokers have acknowledged and whose states are not written yet.
@@ -261,6 +265,14 @@ impl Default for Metrics {
             dead_letters_parked_keys: make.int_gauge(
                 "dead_letters_parked_keys",
                 "Keys whose later events wait behind a dead letter.",
+            ),
+            dead_letters_max: make.int_gauge(
+                "dead_letters_max",
+                "How many dead letters may be unresolved before the line halts at the next one.",
+            ),
+            dead_letters_parked_keys_max: make.int_gauge(
+                "dead_letters_parked_keys_max",
+                "How many keys may be parked before the line halts at the next one.",
             ),
             events_set_aside: make.counters(
                 "events_set_aside_total",

@@ -57,7 +57,7 @@ fn of_a_standby_and_a_primary_the_primary_is_followed_over_a_failover() -> Outco
     relay.may_show("postgres_is_standby");
     scenario.servers.own_postgres()?.stop(StopMode::Fast)?;
     let database = promote(&scenario, &standby)?;
-    is_halted(&mut relay, "slot_missing", "outbox-relay slot create")?;
+    is_halted(&mut relay, "slot_missing", "outbox-relay recover --dry-run")?;
     asks_again(&scenario, &standby)?;
     let slots = database.text("SELECT count(*)::text FROM pg_replication_slots", &[])?;
     ensure(slots.as_deref() == Some("0"), || format!("{slots:?} slots"))?;

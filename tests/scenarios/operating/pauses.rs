@@ -35,6 +35,19 @@ fn a_pause_of_the_relay_says_how_long_the_wal_lasts_and_stands_until_it_is_resum
     operate(&scenario, &["pause", "--list"])?.must(0, &["nothing is paused"])
 }
 
+/// Its letters would wait for ever.
+#[test]
+fn an_outbox_that_is_paused_can_be_resumed_although_it_is_configured_no_more() -> Outcome {
+    let scenario = migrated("renamed")?;
+    let name = scenario.name();
+    scenario.database()?.run(&format!(
+        "INSERT INTO outbox_relay.pauses (slot_name, outbox, why) VALUES ('{name}', 'former', 'before it was renamed')"
+    ))?;
+    operate(&scenario, &["resume", "--outbox", "formr", "--reason", "w"])?.must_refuse("outbox_unknown", &["formr"])?;
+    operate(&scenario, &["resume", "--outbox", "former", "--reason", "w"])?.must(0, &["outbox former flows again"])?;
+    operate(&scenario, &["pause", "--list"])?.must(0, &["nothing is paused"])
+}
+
 #[test]
 fn a_pause_without_a_limit_of_the_wal_or_without_a_slot_says_that() -> Outcome {
     let mut scenario = migrated("unlimited")?;

@@ -186,8 +186,8 @@ fn a_redrive_into_a_pause_says_so_and_does_not_wait_for_its_end() -> Outcome {
 #[test]
 fn many_letters_are_marked_in_batches_and_no_faster_than_is_asked_for() -> Outcome {
     let scenario = migrated("batches")?;
-    put_many(&scenario, 1_100)?;
-    operate(&scenario, &redrive(&["--since", "1h", "--yes"]))?.must(0, &["1100 marked"])?;
+    put_many(&scenario, 4_100)?;
+    operate(&scenario, &redrive(&["--since", "1h", "--yes"]))?.must(0, &["4100 marked"])?;
     let noted = "outbox_relay.audit WHERE action = 'dead_letters.redrive'";
     let rows = count(&scenario, noted)?;
     ensure(rows == "3", || format!("{rows} batches"))?;

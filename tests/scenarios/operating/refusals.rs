@@ -5,6 +5,7 @@ use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
 
 use super::letters::{LETTER, Letter, put, put_many, put_two_keys};
+use super::relay::Holder;
 use super::{admit, as_role, migrated, operate};
 
 /// Everything that a command may change.
@@ -110,13 +111,76 @@ fn a_letter_is_not_published_before_an_earlier_one_of_its_key() -> Outcome {
     refuses(&scenario, &by_filter, "earlier_dead_letter", &[&behind])
 }
 
+/// It parks no other, and still stands behind one that does.
+#[test]
+fn a_skipped_letter_is_not_published_before_an_earlier_one_of_its_key_either() -> Outcome {
+    let scenario = migrated("skip_overtakes")?;
+    let letters = put_two_keys(&scenario)?;
+    scenario.database()?.run(
+        "UPDATE outbox_relay.dead_letters SET parks_key = false, error_type = 'skipped' WHERE idempotency_key = 'a4'",
+    )?;
+    let skipped = letters[3].to_string();
+    let arguments = ["dead-letters", "redrive", "--yes", "--reason", "w", &skipped];
+    refuses(
+        &scenario,
+        &arguments,
+        "earlier_dead_letter",
+        &["an earlier one of its key"],
+    )?;
+    let called = format!(
+        "SELECT outbox_relay.letters_redrive('{}', '{{{skipped}}}', 'w', '{{}}')",
+        scenario.name()
+    );
+    let called = scenario.database()?.run(&called);
+    ensure(called.is_err(), || "the database's function lets it pass".to_owned())
+}
+
+/// Of a relay that streams the letters are its own; of one that is paused nobody's. Both would be waited for without an end.
+#[test]
+fn execute_is_refused_beside_a_relay_and_into_a_pause() -> Outcome {
+    let scenario = Setup::new("execute_refused").without_topic().start()?;
+    admit(&scenario)?;
+    put_two_keys(&scenario)?;
+    let execute = [
+        "dead-letters",
+        "redrive",
+        "--all",
+        "--yes",
+        "--reason",
+        "w",
+        "--execute",
+    ];
+    {
+        let _holder = Holder::of_slot(&scenario)?;
+        refuses(
+            &scenario,
+            &execute,
+            "slot_in_use",
+            &["it publishes what is marked", "without --execute"],
+        )?;
+        refuses(
+            &scenario,
+            &["dead-letters", "redrive", "--execute"],
+            "slot_in_use",
+            &[scenario.name()],
+        )?;
+    }
+    operate(&scenario, &["pause", "--reason", "w"])?.must(0, &[])?;
+    refuses(
+        &scenario,
+        &execute,
+        "wrong_state",
+        &["is paused", "`outbox-relay resume`"],
+    )
+}
+
 /// The database's functions would refuse the second batch alone.
 #[test]
 fn what_is_refused_of_many_letters_is_refused_before_the_first_of_them() -> Outcome {
     let scenario = migrated("whole_or_not")?;
-    put_many(&scenario, 600)?;
+    put_many(&scenario, 2_600)?;
     put_two_keys(&scenario)?;
-    let failed = "UPDATE outbox_relay.dead_letters SET ordinal = 1000 + letter_id, error_type = CASE idempotency_key
+    let failed = "UPDATE outbox_relay.dead_letters SET ordinal = 100000 + letter_id, error_type = CASE idempotency_key
          WHEN 'a1' THEN 'record_refused' ELSE 'record_too_large' END";
     scenario.database()?.run(failed)?;
     let redrive = [

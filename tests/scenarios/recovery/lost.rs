@@ -49,6 +49,33 @@ fn rows_behind_a_slot_that_lost_its_wal_arrive_with_their_ids_and_in_the_order_o
     ensure(is_noted, || format!("{audited:?}"))
 }
 
+/// What Kafka had already too: a relay that was killed between the acknowledgement and the note leaves such.
+#[test]
+fn where_delivery_states_are_kept_recovery_tells_of_every_row() -> Outcome {
+    let mut scenario = Setup::new("rec_states")
+        .set("outbox.default.delivery_state", true)
+        .start()?;
+    let writer = with_unpublished_rows(&mut scenario)?;
+    let database = scenario.database()?;
+    let some = "SELECT key_hash FROM outbox_relay.delivery_state LIMIT 4";
+    database.run(&format!(
+        "DELETE FROM outbox_relay.delivery_state WHERE key_hash IN ({some})"
+    ))?;
+    scenario.command(&["slot", "drop", "--yes"])?.must(0, &["is dropped"])?;
+    recovered(&scenario, &["--since", "2000-01-01"])?.must(0, &["20 of 30 rows"])?;
+    let told = "SELECT format('%s %s', status, count(*)) FROM outbox_relay.delivery_default GROUP BY status";
+    let told = database.text(told, &[])?;
+    ensure(told.as_deref() == Some("published 30"), || format!("{told:?}"))?;
+    let dated = database.text(
+        "SELECT count(published_at)::text FROM outbox_relay.delivery_default",
+        &[],
+    )?;
+    ensure(dated.as_deref() == Some("26"), || {
+        format!("{dated:?}: when Kafka got the four is known by nobody")
+    })?;
+    arrived_once(&scenario, &writer.into_history(), 20)
+}
+
 /// What the last relay knew is forgotten with the slot, so that somebody has to say since when.
 #[test]
 fn rows_behind_a_slot_that_was_dropped_by_hand_arrive_once_it_is_said_since_when() -> Outcome {

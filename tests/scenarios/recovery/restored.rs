@@ -13,6 +13,7 @@ use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::writer::{Writer, WriterOptions};
 
 use super::{arrived, look, recovered};
+use crate::bad_input::is_halted;
 
 fn conninfo(scenario: &Scenario, server: &Postgres) -> String {
     format!("{} dbname={}", server.facts().conninfo(), scenario.name())
@@ -64,7 +65,7 @@ fn rows_arrive_after_a_failover_to_a_standby_that_had_no_slot() -> Outcome {
     more.write(10)?;
 
     let mut relay = scenario.relay()?;
-    relay.wait_for_fault("slot_missing")?;
+    is_halted(&mut relay, "slot_missing", "a relay worked on it: ")?;
     let ended = recovered(&scenario, &[])?;
     ended.must(
         0,

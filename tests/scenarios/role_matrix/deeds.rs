@@ -1,6 +1,6 @@
 //! What somebody may want to do, as statements, and whose work it is.
 
-use super::events::{ADVISORY, CONTROLS, LETTERS, OUTBOX};
+use super::events::{ADVISORY, CONTROLS, DELIVERIES, LETTERS, OUTBOX};
 
 /// Statements that are all somebody's work, or all not.
 #[derive(Debug)]
@@ -17,11 +17,12 @@ pub(super) const fn deed(what: &'static str, of: &'static str, statements: &'sta
 }
 
 /// What it is done to, and what may be done to it.
-pub(super) const DEEDS: [(&str, &[Deed]); 7] = [
+pub(super) const DEEDS: [(&str, &[Deed]); 8] = [
     ("outbox tables", &OUTBOX),
     ("the relay's memory of its slot, and recoveries", &ADVISORY),
     ("dead letters", &LETTERS),
     ("skips and pauses", &CONTROLS),
+    ("delivery states, where an outbox keeps them", &DELIVERIES),
     ("the audit trail", &AUDIT),
     ("retention", &RETENTION),
     ("the rest of the server", &SERVER),

@@ -107,7 +107,7 @@ pub(super) const LETTERS: [Deed; 7] = [
             "UPDATE outbox_relay.dead_letters SET state = 'failed'",
             "UPDATE outbox_relay.dead_letters SET notice_due = false",
             "SELECT outbox_relay.letters_lock('s'), outbox_relay.letters_named('{}')",
-            "SELECT outbox_relay.letters_release('s', '{}')",
+            "SELECT outbox_relay.letters_set_free('s', '{}')",
         ],
     ),
     deed(
@@ -167,6 +167,31 @@ pub(super) const CONTROLS: [Deed; 5] = [
             "INSERT INTO outbox_relay.skips VALUES ('s', 'e', now(), 'w')",
             "INSERT INTO outbox_relay.pauses VALUES ('s', 'o', now(), 'w')",
             "DELETE FROM outbox_relay.pauses",
+        ],
+    ),
+];
+
+pub(super) const DELIVERIES: [Deed; 4] = [
+    deed("see what became of each event", "o", &["SELECT FROM outbox_relay.delivery_default"]),
+    deed("read the states", "ro", &["SELECT FROM outbox_relay.delivery_state"]),
+    deed(
+        "note what became of an event",
+        "r",
+        &[
+            "INSERT INTO outbox_relay.delivery_state (slot_name, outbox, idempotency_key, status, retry_count, updated_at)
+             VALUES ('s', 'o', 'i', 'published', 0, now())",
+            "UPDATE outbox_relay.delivery_state SET status = 'published'",
+            "SELECT outbox_relay.recovery_delivered('s', 'o', '{}', NULL)",
+        ],
+    ),
+    deed(
+        "remove states, or say which outboxes keep them",
+        "",
+        &[
+            "DELETE FROM outbox_relay.delivery_state",
+            "TRUNCATE outbox_relay.delivery_state",
+            "INSERT INTO outbox_relay.delivery_outboxes VALUES ('s', 'o', 'v', 's', 't', 'i')",
+            "SELECT outbox_relay.leave_delivery_state('s', 'o')",
         ],
     ),
 ];

@@ -29,7 +29,11 @@ const END: &str = "<!-- The end of what the test writes. -->";
 
 #[test]
 fn each_role_can_do_its_own_work_and_none_of_the_others() -> Outcome {
-    let scenario = Setup::new("roles").sql(NOTHING_FOR_EVERYBODY).without_slot().start()?;
+    let scenario = Setup::new("roles")
+        .set("outbox.default.delivery_state", true)
+        .sql(NOTHING_FOR_EVERYBODY)
+        .without_slot()
+        .start()?;
     let sessions = ROLES.iter().map(|(_, role)| log_in(&scenario, role));
     let sessions = sessions.collect::<Outcome<Vec<_>>>()?;
     let mut matrix = String::new();

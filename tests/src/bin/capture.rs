@@ -167,7 +167,7 @@ async fn frames(mut stream: ReplicationStream) -> Result<Vec<u8>, Failure> {
                 },
             }
             let length = frame.bytes;
-            stream.consume(length);
+            stream.consume(length, 0);
         }
         stream.read().await?;
     }

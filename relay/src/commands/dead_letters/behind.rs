@@ -5,7 +5,7 @@ use super::{Failure, Operation, Refusal};
 /// The chosen letters ($2) of a slot ($1), their keys, and the first failed letter of each of these keys that is not chosen.
 /// As `outbox_relay.letters_release` and `letters_redrive` have it, for all batches at once.
 const CHOSEN: &str = "WITH chosen AS MATERIALIZED (
-        SELECT letter_id, topic, key, commit_lsn, ordinal, parks_key FROM outbox_relay.dead_letters
+        SELECT letter_id, topic, key, commit_lsn, ordinal FROM outbox_relay.dead_letters
         WHERE slot_name = $1 AND letter_id = ANY ($2)
     ), keys AS MATERIALIZED (
         SELECT DISTINCT topic, key FROM chosen WHERE topic IS NOT NULL AND key IS NOT NULL
@@ -51,7 +51,7 @@ pub(super) async fn refuse_to_overtake(operation: &Operation<'_>, letters: &[i64
         "{CHOSEN}
          SELECT count(*), min(format('%s waits behind %s', c.letter_id, e.letter_id))
          FROM chosen c JOIN earlier e ON e.topic = c.topic AND e.key = c.key
-         WHERE c.parks_key AND (e.commit_lsn, e.ordinal) < (c.commit_lsn, c.ordinal)"
+         WHERE (e.commit_lsn, e.ordinal) < (c.commit_lsn, c.ordinal)"
     );
     let row = operation.row(&statement, &[operation.slot(), &letters]).await?;
     let (count, first): (i64, Option<String>) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;

@@ -28,7 +28,7 @@ pub(super) struct Filter {
     /// Of this aggregate type
     #[arg(long)]
     aggregate_type: Option<String>,
-    /// Of this tenant (`tenant_id` in the metadata)
+    /// Of this tenant: the header `tenant_id`, where the outbox's `metadata_headers` name it
     #[arg(long)]
     pub(super) tenant: Option<String>,
     /// Set aside for this reason, a code of `outbox-relay explain`

@@ -29,12 +29,40 @@ pub(super) struct Arguments {
 
 pub(super) fn redrive(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { decision, execute, .. } = arguments;
-    if *execute && !decision.dry_run && decision.chosen.is_nothing() {
-        return publish_marked(settings);
+    if *execute && !decision.dry_run {
+        block_on(may_publish(settings, who))?;
+        if decision.chosen.is_nothing() {
+            return publish_marked(settings);
+        }
     }
     block_on(mark_and_wait(settings, who, arguments))?;
     if *execute && !decision.dry_run {
         publish_marked(settings)?;
+    }
+    Ok(())
+}
+
+/// Refuses what would wait for ever: a relay that has the slot, or a pause.
+async fn may_publish(settings: &Settings, who: &Who) -> Result<(), Failure> {
+    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    let slot = operation.slot();
+    let statement = "SELECT coalesce((SELECT active FROM pg_replication_slots WHERE slot_name = $1), false),
+            EXISTS (SELECT FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = '')";
+    let row = operation.row(statement, &[slot]).await?;
+    let (streams, is_paused): (bool, bool) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
+    if streams {
+        return Err(Failure::new(
+            Refusal::SlotInUse,
+            format!("a relay streams from slot {slot}: it publishes what is marked"),
+            "the same command without --execute; or stop the relay first",
+        ));
+    }
+    if is_paused {
+        return Err(Failure::new(
+            Refusal::WrongState,
+            format!("the relay on slot {slot} is paused: nothing is published"),
+            "`outbox-relay resume`, then run it again",
+        ));
     }
     Ok(())
 }

@@ -9,8 +9,9 @@ use tokio::task::spawn_blocking;
 
 use super::super::{Failure, Refusal};
 use super::ids::{Ids, fingerprint};
+use crate::config::KafkaSettings;
 use crate::fault::Fault;
-use crate::kafka::{ReadBack, Stretch, TopicReader};
+use crate::kafka::{Compaction, ReadBack, Stretch, TopicReader, compaction};
 
 /// The events that were found.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct HeldTopic {
     pub(super) topic: String,
     /// Records, also those that are no events.
     pub(super) records: u64,
+    /// What was removed may have been published. Null where the brokers do not say whether they do.
+    pub(super) compacted: Option<bool>,
     pub(super) newest: Option<Newest>,
 }
 
@@ -68,6 +71,23 @@ impl Topics {
             topics,
             stretches,
         })
+    }
+
+    /// Whether their older records are removed.
+    pub(super) async fn know_compaction(&self, kafka: &KafkaSettings, topics: &mut [HeldTopic]) -> Result<(), Failure> {
+        let names: Vec<&str> = topics.iter().map(|topic| topic.topic.as_str()).collect();
+        let found = compaction(kafka, &names).await?;
+        for (topic, found) in topics.iter_mut().zip(found) {
+            topic.compacted = match found {
+                Compaction::Yes => Some(true),
+                Compaction::No => Some(false),
+                Compaction::Unknown(why) => {
+                    eprintln!("whether topic {} is compacted is not known: {why}", topic.topic);
+                    None
+                }
+            };
+        }
+        Ok(())
     }
 
     /// Reads what has come since.
@@ -161,6 +181,7 @@ fn named(stretches: &[Stretch]) -> Vec<HeldTopic> {
         .map(|stretch| HeldTopic {
             topic: stretch.topic.to_string(),
             records: 0,
+            compacted: None,
             newest: None,
         })
         .collect()

@@ -11,6 +11,7 @@
 
 mod anew;
 mod confirm;
+mod deliveries;
 mod hold;
 mod ids;
 mod kafka;
@@ -29,6 +30,7 @@ mod trail;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use outbox_decoder::{Timestamp, TopicName};
 
 use super::actor::Actor;
@@ -53,7 +55,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "dry_run")]
     yes: bool,
     /// Why, for the audit trail
-    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "dry_run", value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
     /// Since when rows may be missing in Kafka, as '2026-11-22 03:00+00'; without it, from before what the last relay knew
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -64,7 +66,7 @@ pub(super) struct Arguments {
     /// Keep the slot, which is there and whole, and only publish what Kafka lacks
     #[arg(long, requires = "since")]
     keep_slot: bool,
-    /// Go on where topics do not reach back so far: what they held may be published once more
+    /// Go on where topics do not reach back so far, or are compacted: what they held may be published once more
     #[arg(long)]
     accept_duplicates: bool,
     /// Leave this event out; repeatable

@@ -21,6 +21,8 @@ pub(super) struct Outbox {
     pub(super) rows: Rows,
     pub(super) by: By,
     id: String,
+    /// What the configuration calls it, where it keeps its delivery state.
+    pub(super) keeps_deliveries: Option<String>,
     /// What a row must meet to be in the publication.
     filter: Option<String>,
 }
@@ -84,8 +86,12 @@ impl Outbox {
         published: &Published,
     ) -> Result<Vec<Self>, Failure> {
         let mut outboxes = Vec::new();
-        for outbox in settings.outbox.values() {
-            outboxes.push(Self::of(reader, outbox, by, published).await?);
+        for (name, outbox) in &settings.outbox {
+            let known = Self::of(reader, outbox, by, published).await?;
+            outboxes.push(Self {
+                keeps_deliveries: outbox.delivery_state.then(|| name.clone()),
+                ..known
+            });
         }
         Ok(outboxes)
     }
@@ -114,6 +120,7 @@ impl Outbox {
         Ok(Self {
             by,
             id: columns.id.clone().unwrap_or_default(),
+            keeps_deliveries: None,
             filter: published.row_filter(schema, table).map(str::to_owned),
             rows,
             name,

@@ -70,7 +70,8 @@ impl Lookout<'_> {
         let left_out = self.left_out().await?;
         let topics = Topics::of(TopicReader::start(&settings.kafka)?, self.arguments.events_max);
         eprintln!("reading back the topics since {}", since.at);
-        let held = topics.since(self.topic_names(&gathered), since.at).await?;
+        let mut held = topics.since(self.topic_names(&gathered), since.at).await?;
+        topics.know_compaction(&settings.kafka, &mut held.topics).await?;
         check_defects(&gathered, &held.ids, &left_out)?;
         let tables = gathered
             .iter()
@@ -207,6 +208,19 @@ impl Lookout<'_> {
                 ),
                 "a later --since, if what is older is known to be in Kafka; or --accept-duplicates: what was removed is \
                  published once more, with the same id",
+            ));
+        }
+        let compacted = prospect.held.topics.iter().find(|topic| topic.compacted == Some(true));
+        if let (true, false, Some(compacted)) = (is_missing, self.arguments.accept_duplicates, compacted) {
+            return Err(Failure::new(
+                Refusal::RecoveryUnsure,
+                format!(
+                    "topic {} is compacted: what is missing there may have been published, and removed since for a newer \
+                     record of its key",
+                    compacted.topic
+                ),
+                "see how many rows that is with --accept-duplicates --dry-run, and leave out what is outdated (--leave-out \
+                 ID); with --accept-duplicates alone an older row may come to stand for its key",
             ));
         }
         let by_relay = prospect.since.said_by == SaidBy::LastRelay;

@@ -90,7 +90,18 @@ impl Report {
         for table in tables {
             let _ = writeln!(text, "table:          {}", compared(table));
         }
-        for HeldTopic { topic, records, newest } in topics {
+        for HeldTopic {
+            topic,
+            records,
+            compacted,
+            newest,
+        } in topics
+        {
+            let compacted = match compacted {
+                Some(false) => "",
+                Some(true) => "; compacted, so that what was removed counts as missing",
+                None => "; whether it is compacted is not known",
+            };
             let newest = newest.as_ref().map_or("no event among them".to_owned(), |newest| {
                 let position = newest
                     .position
@@ -98,7 +109,10 @@ impl Report {
                     .map_or(String::new(), |position| format!(", position {position}"));
                 format!("the newest of {}: event {}{position}", newest.at, newest.id)
             });
-            let _ = writeln!(text, "topic:          {topic}: {records} records since then, {newest}");
+            let _ = writeln!(
+                text,
+                "topic:          {topic}: {records} records since then, {newest}{compacted}"
+            );
         }
         text
     }
@@ -144,6 +158,13 @@ impl Report {
         if let Some(Noted { seq, head }) = &done.noted {
             let _ = writeln!(text, "audit:          {seq}:{head}");
             let _ = writeln!(text, "next:           start the relay");
+            if done.starts_at.is_some() {
+                let _ = writeln!(
+                    text,
+                    "then:           retention removes nothing of what was here before the new slot until `outbox-relay purge \
+                     --vouch` says that it is in Kafka"
+                );
+            }
         }
         text
     }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use super::super::Failure;
+use super::super::slot::Slot;
+use super::deliveries::Deliveries;
 use super::ids::Ids;
 use super::outboxes::Outbox;
 use super::reader::Reader;
 use super::since::Since;
 use super::survey::{Verdict, judge, key_of};
-use crate::config::Settings;
 use crate::fault::{Fault, FaultKind, policy};
 use crate::replay::{Publisher, Record};
 
@@ -38,6 +39,7 @@ pub(super) struct Without<'s> {
 
 /// One after the other, table by table.
 pub(super) struct Republishing<'s> {
+    slot: &'s Slot<'s>,
     reader: &'s Reader,
     without: Without<'s>,
     publisher: Publisher,
@@ -49,15 +51,16 @@ pub(super) struct Republishing<'s> {
 
 impl<'s> Republishing<'s> {
     pub(super) fn start(
-        settings: &Settings,
+        slot: &'s Slot<'s>,
         reader: &'s Reader,
         without: Without<'s>,
         acknowledged: &'s Cell<u64>,
     ) -> Result<Self, Failure> {
         Ok(Self {
+            slot,
             reader,
             without,
-            publisher: Publisher::start(settings)?,
+            publisher: Publisher::start(slot.settings)?,
             told_at: Instant::now(),
             acknowledged,
             keys: Vec::new(),
@@ -80,32 +83,60 @@ impl<'s> Republishing<'s> {
             left_out: 0,
             republished: 0,
         };
+        let mut deliveries = (outbox.keeps_deliveries.as_deref()).map(|outbox| Deliveries::of(self.slot, outbox));
         while let Some(row) = rows.next().await.map_err(failed)? {
             let key = key_of(&row);
             self.keys.push(key);
             so_far.rows += 1;
             match judge(key, self.without.held, self.without.left_out) {
-                Verdict::InKafka => so_far.in_kafka += 1,
+                Verdict::InKafka => {
+                    so_far.in_kafka += 1;
+                    if let Some(deliveries) = &mut deliveries {
+                        deliveries.found(&row.id);
+                    }
+                }
                 Verdict::LeftOut => so_far.left_out += 1,
                 Verdict::Missing => {
                     // One that was written since the tables were looked through.
                     let record = row.record.map_err(|error| left_out_or_mended(&row.id, &error))?;
                     self.publish(&record).await?;
                     so_far.republished += 1;
+                    if let Some(deliveries) = &mut deliveries {
+                        deliveries.published(&row.id);
+                    }
                 }
             }
+            if let Some(full) = deliveries.as_mut().filter(|deliveries| deliveries.is_full()) {
+                self.tell_of(full).await?;
+            }
             self.tell(&so_far);
+        }
+        if let Some(rest) = &mut deliveries {
+            self.tell_of(rest).await?;
         }
         Ok(so_far)
     }
 
+    /// Tells the database of deliveries, once the brokers have acknowledged them.
+    async fn tell_of(&mut self, deliveries: &mut Deliveries<'_>) -> Result<(), Failure> {
+        if deliveries.awaits() {
+            self.all_acknowledged().await?;
+        }
+        deliveries.tell().await
+    }
+
     /// Waits until everything is acknowledged, and gives the keys of all rows that were read.
     pub(super) async fn finish(mut self) -> Result<Ids, Failure> {
+        self.all_acknowledged().await?;
+        Ok(Ids::of(self.keys))
+    }
+
+    async fn all_acknowledged(&mut self) -> Result<(), Failure> {
         loop {
             match timeout(TELL_EVERY, self.publisher.finish()).await {
                 Ok(finished) => {
                     self.acknowledged.set(finished.map_err(with_a_way_out)?);
-                    return Ok(Ids::of(self.keys));
+                    return Ok(());
                 }
                 Err(_) => self.tell_what_is_waited_for(),
             }

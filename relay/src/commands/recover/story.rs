@@ -140,7 +140,7 @@ impl<'s> Recovery<'s> {
             held: &prospect.held.ids,
             left_out: &prospect.left_out,
         };
-        let republishing = Republishing::start(self.slot.settings, &prospect.reader, without, &self.acknowledged);
+        let republishing = Republishing::start(&self.slot, &prospect.reader, without, &self.acknowledged);
         let mut republishing = republishing?;
         let mut republished = Vec::new();
         for outbox in &prospect.outboxes {

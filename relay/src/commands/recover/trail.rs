@@ -21,8 +21,11 @@ pub(super) struct Noted {
 
 /// Whether the database has what a recovery needs.
 pub(super) async fn check_migrated(slot: &Slot<'_>) -> Result<(), Failure> {
-    let statement = "SELECT to_regprocedure('outbox_relay.recovery_left_out(text)') IS NOT NULL";
-    let row = slot.control.client().query_one(statement, &[]).await;
+    // The right to tell of deliveries comes with the first outbox that keeps them.
+    let statement = "SELECT to_regprocedure('outbox_relay.recovery_left_out(text)') IS NOT NULL AND (NOT $1 OR coalesce(
+        has_function_privilege(to_regprocedure('outbox_relay.recovery_delivered(text,text,text[],timestamptz)'), 'EXECUTE'), false))";
+    let keeps_deliveries = slot.settings.outbox.values().any(|outbox| outbox.delivery_state);
+    let row = slot.control.client().query_one(statement, &[&keeps_deliveries]).await;
     let is_there: bool = row
         .and_then(|row| row.try_get(0))
         .map_err(|error| failed(slot, error))?;

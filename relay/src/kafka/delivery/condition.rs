@@ -23,9 +23,7 @@ impl<P: Producers> Delivery<P> {
         let oldest = pipeline.ledger().unacknowledged().next();
         // While no broker answers, that is the reason, and its time is none in which they could have acknowledged. One of
         // several that refuses the relay raises a doubt again and again, which is over with the next answer.
-        let could_come = matches!(self.state, State::Flowing(_))
-            && self.reports.could_brokers_acknowledge()
-            && self.unwritten() == 0;
+        let could_come = matches!(self.state, State::Flowing(_)) && self.reports.could_brokers_acknowledge();
         if self.stall.is_stalled(oldest.filter(|_| could_come), now) {
             // One broker that refuses the relay holds its records back while the others answer.
             let why = self.renewal.why().cloned().unwrap_or_else(policy::stalled);

@@ -108,20 +108,27 @@ impl Delivery {
         Self::with(producers, Retry::new(outboxes, settings.retry), metrics, health)
     }
 
-    /// Tells a journal what becomes of events.
-    pub(crate) fn telling(self, journal: Option<Journal>) -> Self {
-        Self { journal, ..self }
-    }
-
     /// The stream comes from there now.
     pub(crate) fn follow(&self, place: Place) {
         if let Some(journal) = &self.journal {
             journal.follow(place);
         }
     }
+
+    /// What is not noted yet belongs to a history that is over.
+    pub(crate) fn forget_notes(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.forget();
+        }
+    }
 }
 
 impl<P: Producers> Delivery<P> {
+    /// Tells a journal what becomes of events.
+    pub(crate) fn telling(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
+    }
+
     /// One that the simulation turns.
     #[cfg(test)]
     pub(crate) fn simulated(producers: P, settings: &Settings, metrics: Arc<Metrics>) -> Self {
@@ -219,15 +226,22 @@ impl<P: Producers> Delivery<P> {
             }
         }
         self.metrics.events_acknowledged.inc_by(taken.acknowledged.len() as u64);
-        if let Some(journal) = &mut self.journal {
-            journal.pass(&mut taken.acknowledged);
-            let unwritten = i64::try_from(journal.unwritten()).unwrap_or(i64::MAX);
-            self.metrics.delivery_states_waiting.set(unwritten);
-        }
-        for &(ticket, at) in &taken.acknowledged {
-            if let Some(committed_at) = pipeline.acknowledge(ticket) {
-                self.metrics.show_acknowledged_commit(committed_at, at);
+        let metrics = &self.metrics;
+        let show = |ended: Option<Timestamp>, at| {
+            if let Some(committed_at) = ended {
+                metrics.show_acknowledged_commit(committed_at, at);
             }
+        };
+        for &(ticket, at) in &taken.acknowledged {
+            let journal = self.journal.as_mut();
+            if journal.is_some_and(|journal| journal.acknowledged(ticket, at)) {
+                pipeline.await_note(ticket);
+            } else {
+                show(pipeline.acknowledge(ticket), at);
+            }
+        }
+        for (ticket, at) in self.journal.iter_mut().flat_map(Journal::exchange) {
+            show(pipeline.noted(ticket), at);
         }
         if let State::Flowing(outlet) = &mut self.state {
             for (topic, partitions) in &taken.counted {
@@ -275,11 +289,6 @@ impl<P: Producers> Delivery<P> {
         }
     }
 
-    /// What is acknowledged and in the ledger all the same.
-    fn unwritten(&self) -> usize {
-        self.journal.as_ref().map_or(0, Journal::unwritten)
-    }
-
     fn stop_the_line(&mut self, mut failed: Vec<Failed>, is_renewal: bool, now: Instant) {
         let waiting = State::Waiting {
             batching: Batching::Full,
@@ -308,7 +317,7 @@ impl<P: Producers> Delivery<P> {
     }
 
     fn advance(&mut self, pipeline: &mut Pipeline, now: Instant) {
-        let in_flight = pipeline.ledger().in_flight_records() - self.unwritten();
+        let in_flight = pipeline.ledger().in_flight_records();
         match &mut self.state {
             State::Clearing(clearing) if clearing.failed.len() == in_flight => {
                 let (mut failed, batching, fatal) =

@@ -33,6 +33,34 @@ fn a_later_transaction_never_confirms_an_earlier_one() {
 }
 
 #[test]
+fn what_is_acknowledged_is_not_confirmed_before_it_is_noted_where_that_is_asked_for() {
+    let (mut pipeline, mut sink) = (pipeline(), Taken::default());
+    feed(
+        &mut pipeline,
+        &mut sink,
+        &[relation(), transaction(100, 110, &["a"]), keepalive(500, false)],
+    );
+    let ticket = sink.records[0].0;
+    pipeline.await_note(ticket);
+    assert_eq!(flushed(&mut pipeline), 0);
+    let ledger = pipeline.ledger();
+    assert_eq!(ledger.unacknowledged().next(), None, "the brokers are not waited for");
+    assert_eq!((ledger.in_flight_records(), ledger.unsettled_records()), (0, 1));
+    assert!(ledger.in_flight_bytes() > 0, "it takes its room");
+    assert!(pipeline.noted(ticket).is_some());
+    assert_eq!(flushed(&mut pipeline), 500);
+}
+
+#[test]
+#[should_panic(expected = "was acknowledged twice")]
+fn a_record_that_waits_for_its_note_cannot_be_acknowledged_again() {
+    let (mut pipeline, mut sink) = (pipeline(), Taken::default());
+    feed(&mut pipeline, &mut sink, &[relation(), transaction(100, 110, &["a"])]);
+    pipeline.await_note(sink.records[0].0);
+    pipeline.acknowledge(sink.records[0].0);
+}
+
+#[test]
 fn a_keepalive_never_confirms_past_an_open_transaction() {
     let (mut pipeline, mut sink) = (pipeline(), Taken::default());
     feed(
