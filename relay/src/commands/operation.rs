@@ -42,6 +42,22 @@ pub(super) struct Operation<'s> {
     work: Work,
 }
 
+/// Refuses a database that a newer program has migrated to a version that this one does not know.
+pub(super) fn refuse_newer(found: i32, database: &str) -> Result<(), Failure> {
+    let known = migrate::newest();
+    if found <= known {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Refusal::DatabaseNewer,
+        format!(
+            "database {database} was migrated to version {found} by a newer outbox-relay; this one knows {known} versions, and \
+             changes nothing that it does not know"
+        ),
+        "use the program that migrated it, or a newer one",
+    ))
+}
+
 impl<'s> Operation<'s> {
     /// Connects, and looks whether program and database fit.
     pub(super) async fn begin(settings: &'s Settings, login: &LoginFlags, work: Work) -> Result<Self, Failure> {
@@ -63,17 +79,8 @@ impl<'s> Operation<'s> {
         let newest = "SELECT coalesce(max(version), 0) FROM outbox_relay.migrations";
         let row = self.row(newest, &[]).await?;
         let found: i32 = self.read(|| row.try_get(0))?;
-        let (database, known) = (&self.postgres.database, migrate::newest());
-        if found > known {
-            return Err(Failure::new(
-                Refusal::DatabaseNewer,
-                format!(
-                    "database {database} was migrated to version {found} by a newer outbox-relay; this one knows {known} \
-                     versions, and changes nothing that it does not know"
-                ),
-                "use the program that migrated it, or a newer one",
-            ));
-        }
+        let known = migrate::newest();
+        refuse_newer(found, &self.postgres.database)?;
         if found < known {
             return Err(self.not_migrated(&format!("it is at version {found}, and this program needs {known}")));
         }

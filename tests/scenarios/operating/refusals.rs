@@ -334,7 +334,8 @@ fn a_database_that_a_newer_program_migrated_is_left_alone() -> Outcome {
         .database()?
         .run("INSERT INTO outbox_relay.migrations (version, name) VALUES (1000, 'from_the_future')")?;
     let before = everything(&scenario)?;
-    for command in COMMANDS {
+    let recover = ["recover", "--yes", "--reason", "w", "--since", "2000-01-01"].as_slice();
+    for command in COMMANDS.into_iter().chain([["purge"].as_slice(), recover]) {
         as_superuser(
             &scenario,
             command,

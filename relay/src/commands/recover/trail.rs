@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio_postgres::Row;
 
 use super::super::Failure;
+use super::super::operation::refuse_newer;
 use super::super::slot::Slot;
 use super::since::Since;
 use super::situation::Unfinished;
@@ -30,7 +31,12 @@ pub(super) async fn check_migrated(slot: &Slot<'_>) -> Result<(), Failure> {
         .and_then(|row| row.try_get(0))
         .map_err(|error| failed(slot, error))?;
     if is_there {
-        return Ok(());
+        let newest = "SELECT coalesce(max(version), 0) FROM outbox_relay.migrations";
+        let row = slot.control.client().query_one(newest, &[]).await;
+        let newest = row
+            .and_then(|row| row.try_get(0))
+            .map_err(|error| failed(slot, error))?;
+        return refuse_newer(newest, &slot.settings.postgres.database);
     }
     let place = place(&slot.settings.postgres);
     Err(Fault::new(
