@@ -103,6 +103,9 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
         Ok(outbox) => outbox,
         Err(unknown) => of.paused_outbox(&operation).await?.ok_or(unknown)?,
     };
+    if outbox.is_empty() {
+        refuse_other_pause(&operation).await?;
+    }
     let statement = "SELECT audit_seq, audit_head, released FROM outbox_relay.resume($1, $2, $3, $4::text::jsonb)";
     let actor = who.actor.as_json(None);
     let row = operation
@@ -115,6 +118,25 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
         "" => format!("the relay on slot {} publishes again\n", operation.slot()),
         outbox => format!("outbox {outbox} flows again; {released} parked letters of it are published first\n"),
     })
+}
+
+/// Somebody means the outbox that is paused, and says the relay, which is not.
+async fn refuse_other_pause(operation: &Operation<'_>) -> Result<(), Failure> {
+    let statement =
+        "SELECT min(outbox), string_agg(outbox, ', ' ORDER BY outbox) FROM outbox_relay.pauses WHERE slot_name = $1";
+    let row = operation.row(statement, &[operation.slot()]).await?;
+    let (first, all): (Option<String>, Option<String>) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
+    match (first.as_deref(), all) {
+        (None | Some(""), _) | (_, None) => Ok(()),
+        (Some(first), Some(all)) => Err(Failure::new(
+            Refusal::WrongState,
+            format!(
+                "the relay on slot {} is not paused; paused is outbox {all}",
+                operation.slot()
+            ),
+            format!("`outbox-relay resume --outbox {first} --reason TEXT`"),
+        )),
+    }
 }
 
 async fn list_pauses(operation: &Operation<'_>) -> Result<(), Failure> {

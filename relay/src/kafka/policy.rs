@@ -51,7 +51,8 @@ pub(super) fn refusal_fault(code: Code, about: &str) -> Fault {
     }
     let message = format!("{about} is larger than the producer's limit, message.max.bytes");
     let hint = "raise kafka.properties.\"message.max.bytes\" (1000000 if it is not set), and the topic's \
-                max.message.bytes with it; then restart the relay, which reads it only then"
+                max.message.bytes with it; then restart the relay, which reads it only then. Or set the event aside: \
+                `outbox-relay skip EVENT --reason TEXT`"
         .to_owned();
     Fault { message, hint, ..fault }
 }

@@ -43,6 +43,8 @@ fn an_outbox_that_is_paused_can_be_resumed_although_it_is_configured_no_more() -
     scenario.database()?.run(&format!(
         "INSERT INTO outbox_relay.pauses (slot_name, outbox, why) VALUES ('{name}', 'former', 'before it was renamed')"
     ))?;
+    let other = operate(&scenario, &["resume", "--reason", "w"])?;
+    other.must_refuse("wrong_state", &["paused is outbox former", "resume --outbox former"])?;
     operate(&scenario, &["resume", "--outbox", "formr", "--reason", "w"])?.must_refuse("outbox_unknown", &["formr"])?;
     operate(&scenario, &["resume", "--outbox", "former", "--reason", "w"])?.must(0, &["outbox former flows again"])?;
     operate(&scenario, &["pause", "--list"])?.must(0, &["nothing is paused"])

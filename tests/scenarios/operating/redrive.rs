@@ -257,6 +257,29 @@ fn what_does_not_fit_is_nothing_to_do_and_no_failure() -> Outcome {
     Ok(())
 }
 
+/// A script trusts the exit code.
+#[test]
+fn what_fails_again_under_execute_is_no_success() -> Outcome {
+    let mut scenario = Setup::new("execute_fails").set("admin.listen", "127.0.0.1:0").start()?;
+    admit(&scenario)?;
+    scenario.settings.set("kafka.properties.\"message.max.bytes\"", 2_000);
+    let topic = scenario.topic();
+    let payload = vec![b'x'; 5_000];
+    put(
+        &scenario,
+        &[Letter {
+            payload: &payload,
+            topic: Some(&topic),
+            ..LETTER
+        }],
+    )?;
+    let ended = operate(&scenario, &redrive(&["--all", "--yes", "--execute"]))?;
+    ended.must_refuse(
+        "redrive_failed_again",
+        &["0 published; 1 failed again", "record_too_large"],
+    )
+}
+
 /// It is a relay for that long: nobody else is.
 #[test]
 fn without_a_relay_execute_publishes_what_is_marked_and_ends() -> Outcome {
@@ -285,8 +308,9 @@ fn without_a_relay_execute_publishes_what_is_marked_and_ends() -> Outcome {
         .filter_map(|record| record.value)
         .collect();
     ensure(values == [b"1", b"2", b"3"], || format!("{values:?}"))?;
+    ended.must(0, &["3 published"])?;
     // Nothing is marked any more.
-    operate(&scenario, &["dead-letters", "redrive", "--execute"])?.must(0, &[])?;
+    operate(&scenario, &["dead-letters", "redrive", "--execute"])?.must(0, &["nothing is marked"])?;
     ensure(scenario.records()?.len() == 3, || {
         "something was published twice".to_owned()
     })

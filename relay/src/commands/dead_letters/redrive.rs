@@ -29,17 +29,43 @@ pub(super) struct Arguments {
 
 pub(super) fn redrive(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { decision, execute, .. } = arguments;
-    if *execute && !decision.dry_run {
-        block_on(may_publish(settings, who))?;
-        if decision.chosen.is_nothing() {
-            return publish_marked(settings);
-        }
+    if !*execute || decision.dry_run {
+        return block_on(mark_and_wait(settings, who, arguments));
     }
-    block_on(mark_and_wait(settings, who, arguments))?;
-    if *execute && !decision.dry_run {
-        publish_marked(settings)?;
+    block_on(may_publish(settings, who))?;
+    if !decision.chosen.is_nothing() {
+        block_on(mark_and_wait(settings, who, arguments))?;
     }
-    Ok(())
+    let marked = block_on(marked(settings, who))?;
+    if marked.is_empty() {
+        eprintln!("nothing is marked");
+        return Ok(());
+    }
+    publish_marked(settings)?;
+    block_on(tell_outcome(settings, who, marked))
+}
+
+/// All that is marked, in order.
+async fn marked(settings: &Settings, who: &Who) -> Result<Vec<i64>, Failure> {
+    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    let statement = "SELECT letter_id FROM outbox_relay.dead_letters WHERE slot_name = $1 AND state = 'redriving'
+         ORDER BY commit_lsn, ordinal";
+    let rows = operation.rows(statement, &[operation.slot()]).await?;
+    operation.read(|| rows.iter().map(|row| row.try_get(0)).collect())
+}
+
+/// What became of them.
+async fn tell_outcome(settings: &Settings, who: &Who, marked: Vec<i64>) -> Result<(), Failure> {
+    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    let mut settling = Settling::of(&operation, marked.into_iter());
+    settling.look_at_all().await?;
+    if settling.left() > 0 {
+        eprintln!(
+            "{} stay marked: their outbox is paused, or was not come to",
+            settling.left()
+        );
+    }
+    conclude(Stop::Done, &settling)
 }
 
 /// Refuses what would wait for ever: a relay that has the slot, or a pause.
@@ -98,6 +124,9 @@ async fn mark_and_wait(settings: &Settings, who: &Who, arguments: &Arguments) ->
         settling.wait(&mut interrupt).await?
     };
     report(decision, &marked, &settling.settled, settling.left());
+    if arguments.execute {
+        return Ok(());
+    }
     if selection.letters.is_empty() && selection.marked.is_empty() {
         return Ok(());
     }

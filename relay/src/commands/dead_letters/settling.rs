@@ -98,6 +98,19 @@ impl<'o, 's> Settling<'o, 's> {
         }
     }
 
+    /// Asks about all of them once.
+    pub(super) async fn look_at_all(&mut self) -> Result<(), Failure> {
+        let mut left = VecDeque::new();
+        while !self.pending.is_empty() {
+            let rest = self.pending.split_off(self.left().min(WINDOW));
+            self.look().await?;
+            left.append(&mut self.pending);
+            self.pending = rest;
+        }
+        self.pending = left;
+        Ok(())
+    }
+
     fn window(&self) -> Vec<i64> {
         self.pending.iter().take(WINDOW).copied().collect()
     }
