@@ -1,5 +1,7 @@
 //! What operators decide while the relay runs: it obeys at once, and the order of no key is broken by it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
@@ -121,14 +123,33 @@ fn a_pause_stops_a_redrive_that_runs() -> Outcome {
     call(&scenario, "letters_redrive", &failed(0))?;
     database.run("SELECT pg_advisory_unlock(4712)")?;
     wait_for_letters(&scenario, &["redriven", "redriving"])?;
-    // That nothing comes can only be waited for so long.
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    // What the relay does next is to ask for more, and only then which keys are free.
+    wait_for("the relay to ask for marked letters once more", || {
+        let asked = "SELECT count(*)::text FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'
+             AND application_name LIKE '%dead letters' 
+                 AND (query LIKE '%headers::text, payload,%' OR query LIKE '%AS k (topic, key)%')";
+        let asked = database.text(asked, &[]).map_err(|failure| failure.to_string())?;
+        (asked.as_deref() == Some("1"))
+            .then_some(())
+            .ok_or(format!("{asked:?}"))
+    })?;
     let records = scenario.records()?.len();
     ensure(records == 1, || {
         format!("{records} records although the relay is paused")
     })?;
+    let resumed_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
     call(&scenario, "resume", "''")?;
-    wait_for_letters(&scenario, &["redriven", "redriven"])
+    wait_for_letters(&scenario, &["redriven", "redriven"])?;
+    // A record from a letter has the time at which it was sent.
+    let sent_at = scenario
+        .records()?
+        .iter()
+        .filter_map(|record| record.timestamp_ms)
+        .max();
+    let was_sent_after = sent_at.is_some_and(|at| u128::try_from(at).is_ok_and(|at| at >= resumed_at));
+    ensure(was_sent_after, || {
+        format!("sent at {sent_at:?}, resumed at {resumed_at}")
+    })
 }
 
 /// What it failed with is kept, and the request is fulfilled.

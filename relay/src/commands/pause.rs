@@ -38,12 +38,6 @@ struct Paused {
 }
 
 impl Paused {
-    async fn paused_outbox(&self, operation: &Operation<'_>) -> Result<Option<&str>, Failure> {
-        let statement = "SELECT FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = $2";
-        let paused = operation.rows(statement, &[operation.slot(), &self.outbox]).await?;
-        Ok(self.outbox.as_deref().filter(|_| !paused.is_empty()))
-    }
-
     /// As the database has it: empty for the whole relay.
     fn outbox(&self, settings: &Settings) -> Result<&str, Failure> {
         let Some(outbox) = self.outbox.as_deref() else {
@@ -98,14 +92,7 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
     let ResumeArguments { of, who } = arguments;
     let why = of.reason.required()?;
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
-    // One that is paused can be resumed although the configuration does not know it any more.
-    let outbox = match of.outbox(settings) {
-        Ok(outbox) => outbox,
-        Err(unknown) => of.paused_outbox(&operation).await?.ok_or(unknown)?,
-    };
-    if outbox.is_empty() {
-        refuse_other_pause(&operation).await?;
-    }
+    let outbox = to_resume(of, settings, &operation).await?;
     let statement = "SELECT audit_seq, audit_head, released FROM outbox_relay.resume($1, $2, $3, $4::text::jsonb)";
     let actor = who.actor.as_json(None);
     let row = operation
@@ -120,22 +107,25 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
     })
 }
 
-/// Somebody means the outbox that is paused, and says the relay, which is not.
-async fn refuse_other_pause(operation: &Operation<'_>) -> Result<(), Failure> {
-    let statement =
-        "SELECT min(outbox), string_agg(outbox, ', ' ORDER BY outbox) FROM outbox_relay.pauses WHERE slot_name = $1";
-    let row = operation.row(statement, &[operation.slot()]).await?;
-    let (first, all): (Option<String>, Option<String>) = operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?)))?;
-    match (first.as_deref(), all) {
-        (None | Some(""), _) | (_, None) => Ok(()),
-        (Some(first), Some(all)) => Err(Failure::new(
+/// What is meant. One that is paused can be resumed although the configuration does not know it any more; and who says the relay,
+/// which is not paused, means the outbox that is.
+async fn to_resume<'p>(of: &'p Paused, settings: &Settings, operation: &Operation<'_>) -> Result<&'p str, Failure> {
+    let statement = "SELECT outbox FROM outbox_relay.pauses WHERE slot_name = $1 ORDER BY outbox";
+    let rows = operation.rows(statement, &[operation.slot()]).await?;
+    let paused: Vec<&str> = operation.read(|| rows.iter().map(|row| row.try_get(0)).collect())?;
+    let named = of.outbox.as_deref().unwrap_or_default();
+    match paused.first() {
+        _ if paused.contains(&named) => Ok(named),
+        Some(first) if named.is_empty() => Err(Failure::new(
             Refusal::WrongState,
             format!(
-                "the relay on slot {} is not paused; paused is outbox {all}",
-                operation.slot()
+                "the relay on slot {} is not paused; paused is outbox {}",
+                operation.slot(),
+                paused.join(", ")
             ),
             format!("`outbox-relay resume --outbox {first} --reason TEXT`"),
         )),
+        _ => of.outbox(settings),
     }
 }
 

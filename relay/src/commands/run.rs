@@ -119,20 +119,15 @@ fn announce(settings: &Settings, admin: Option<std::net::SocketAddr>) {
 }
 
 fn show_limits(metrics: &Metrics, settings: &Settings) {
-    let limits = &settings.pipeline;
-    metrics
-        .in_flight_bytes_max
-        .set(i64::try_from(limits.in_flight_bytes_max).unwrap_or(i64::MAX));
-    metrics
-        .in_flight_events_max
-        .set(i64::try_from(limits.in_flight_records_max).unwrap_or(i64::MAX));
-    let letters = &settings.dead_letters.limits;
-    metrics
-        .dead_letters_max
-        .set(i64::try_from(letters.letters_max).unwrap_or(i64::MAX));
-    metrics
-        .dead_letters_parked_keys_max
-        .set(i64::try_from(letters.parked_keys_max).unwrap_or(i64::MAX));
+    let (in_flight, letters) = (&settings.pipeline, &settings.dead_letters.limits);
+    for (gauge, limit) in [
+        (&metrics.in_flight_bytes_max, in_flight.in_flight_bytes_max),
+        (&metrics.in_flight_events_max, in_flight.in_flight_records_max),
+        (&metrics.dead_letters_max, letters.letters_max),
+        (&metrics.dead_letters_parked_keys_max, letters.parked_keys_max),
+    ] {
+        gauge.set(i64::try_from(limit).unwrap_or(i64::MAX));
+    }
 }
 
 /// The first SIGTERM or SIGINT asks for a drain, the second leaves at once.

@@ -26,4 +26,4 @@ pub(crate) use letter::{Failure, GivenUp, Letter};
 pub(crate) use redrive::Marked;
 pub(crate) use redrive::{Counts, Outgoing};
 pub(crate) use standing::{lsn as read_lsn, read_controls, read_figures, read_standing};
-pub(crate) use table::read_headers;
+pub(crate) use table::{NOTHING_PAUSED_BEFORE, read_headers};

@@ -6,7 +6,7 @@ use outbox_decoder::{Lsn, Timestamp};
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, Row};
 
-use super::table::MAY_GO;
+use super::table::may_go;
 use crate::config::Settings;
 use crate::pipeline::{Controls, Place, Standing};
 use crate::postgres::PostgresError;
@@ -77,10 +77,11 @@ pub(crate) async fn read_controls(client: &Client, settings: &Settings) -> Resul
     let row = client
         .query_one(
             &format!(
-                "SELECT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = $1 AND {MAY_GO}),
+                "SELECT EXISTS (SELECT FROM outbox_relay.dead_letters d WHERE d.slot_name = $1 AND {}),
                  ARRAY(SELECT outbox FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox <> ''),
                  (SELECT why FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = ''),
-                 ARRAY(SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1)"
+                 ARRAY(SELECT idempotency_key FROM outbox_relay.skips WHERE slot_name = $1)",
+                may_go()
             ),
             &[&settings.postgres.slot],
         )

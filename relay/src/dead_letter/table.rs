@@ -32,14 +32,22 @@ pub(super) struct Table<'t> {
     pub(super) system_identifier: u64,
 }
 
+/// Of a letter `d` of slot `$1`: that no earlier letter of its key waits for its outbox to be resumed. Most of the time nothing is
+/// paused, and no letter is looked at for it.
+pub(crate) const NOTHING_PAUSED_BEFORE: &str = "(NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1) OR NOT EXISTS (
+        SELECT FROM outbox_relay.dead_letters b JOIN outbox_relay.pauses p ON p.slot_name = b.slot_name AND p.outbox = b.outbox
+        WHERE b.slot_name = $1 AND b.topic = d.topic AND b.key = d.key AND b.parks_key AND b.state IN ('parked', 'redriving')
+            AND (b.commit_lsn, b.ordinal) < (d.commit_lsn, d.ordinal)))";
+
 /// Of a letter `d` of slot `$1`: that it is marked, and that neither its outbox nor the relay is paused, nor the outbox of an
 /// earlier letter of its key.
-pub(super) const MAY_GO: &str = "d.state = 'redriving' AND NOT EXISTS (
-        SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox IN ('', d.outbox)
-    ) AND (NOT EXISTS (SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1) OR NOT EXISTS (
-        SELECT FROM outbox_relay.dead_letters e JOIN outbox_relay.pauses p ON p.slot_name = e.slot_name AND p.outbox = e.outbox
-        WHERE e.slot_name = $1 AND e.topic = d.topic AND e.key = d.key AND e.parks_key AND e.state IN ('parked', 'redriving')
-            AND (e.commit_lsn, e.ordinal) < (d.commit_lsn, d.ordinal)))";
+pub(super) fn may_go() -> String {
+    format!(
+        "d.state = 'redriving' AND NOT EXISTS (
+             SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox IN ('', d.outbox)
+         ) AND {NOTHING_PAUSED_BEFORE}"
+    )
+}
 
 const INSERT: &str = "
     WITH inserted AS (
@@ -295,7 +303,7 @@ impl Table<'_> {
                  SELECT *, row_number() OVER in_order AS place, sum(coalesce(payload_bytes, 0)) OVER in_order AS bytes
                  FROM (
                      SELECT * FROM outbox_relay.dead_letters d
-                     WHERE d.slot_name = $1 AND {MAY_GO} AND d.system_identifier = coalesce(
+                     WHERE d.slot_name = $1 AND {} AND d.system_identifier = coalesce(
                              (SELECT f.system_identifier FROM outbox_relay.dead_letters f
                               WHERE f.slot_name = $1 AND f.state = 'redriving' AND f.system_identifier < $5 LIMIT 1),
                              (SELECT f.system_identifier FROM outbox_relay.dead_letters f
@@ -307,7 +315,8 @@ impl Table<'_> {
                  WINDOW in_order AS (ORDER BY commit_lsn, ordinal)
              ) AS counted
              WHERE place = 1 OR bytes <= $3::int8
-             ORDER BY commit_lsn, ordinal"
+             ORDER BY commit_lsn, ordinal",
+            may_go()
         );
         let system_identifier = self.system_identifier.to_string();
         let rows = self

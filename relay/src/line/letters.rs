@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Line;
 use crate::clock;
 use crate::dead_letter::{Answer, Clerk, Desk, Place, read_controls, read_standing};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultCode};
 use crate::notice::Notices;
 use crate::pipeline::Controls;
 use crate::postgres::{PostgresError, Session, fault};
@@ -137,4 +137,14 @@ impl Line {
         let (_, pipeline) = self.pipeline.as_ref()?;
         pipeline.parking().controls().paused.as_deref()
     }
+}
+
+/// The line stands, because there is no room for one more letter.
+pub(super) fn letters_full() -> Fault {
+    Fault::new(
+        FaultCode::DeadLettersFull,
+        "the next row would be one dead letter more than dead_letters.letters_max and parked_keys_max allow",
+        "`outbox-relay dead-letters list`: redrive or discard some, or, where a paused outbox's rows fill it, `outbox-relay resume \
+         --outbox NAME`; nothing is published meanwhile, and nothing is lost",
+    )
 }

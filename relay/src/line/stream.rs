@@ -6,15 +6,15 @@ use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::interrupt::{self, Interrupt, Notices};
-use super::lookout::Lookout;
-use super::lookout::Seen;
+use super::letters::letters_full;
+use super::lookout::{Lookout, Seen};
 use super::looks::Looks;
 use super::pause::WalRate;
 use super::sinks::Sinks;
 use super::{Line, Purpose, TICK, figures, stop_asked};
 use crate::clock;
 use crate::dead_letter::{Answer, Clerk};
-use crate::fault::{Fault, FaultCode, FaultKind};
+use crate::fault::{Fault, FaultKind};
 use crate::line::confirm::Confirmation;
 use crate::pipeline::{DefectCause, Pipeline, Stop, Until};
 use crate::postgres::{Advisory, Control, Identity, PostgresError, ReplicationStream, fault, notice_fault};
@@ -484,15 +484,6 @@ async fn answered(clerk: &mut Option<Clerk>) -> Answer {
         Some(clerk) => clerk.answered().await,
         None => std::future::pending().await,
     }
-}
-
-fn letters_full() -> Fault {
-    Fault::new(
-        FaultCode::DeadLettersFull,
-        "the next row would be one dead letter more than dead_letters.letters_max and parked_keys_max allow",
-        "`outbox-relay dead-letters list`: redrive or discard some, or, where a paused outbox's rows fill it, `outbox-relay resume \
-         --outbox NAME`; nothing is published meanwhile, and nothing is lost",
-    )
 }
 
 /// How many events this process has taken so far.

@@ -1,6 +1,7 @@
 //! What waits behind letters, and what they would overtake: keys are taken whole, in order.
 
 use super::{Failure, Operation, Refusal};
+use crate::dead_letter::NOTHING_PAUSED_BEFORE;
 
 /// The chosen letters ($2) of a slot ($1), their keys, and the first failed letter of each of these keys that is not chosen.
 /// As `outbox_relay.letters_release` and `letters_redrive` have it, for all batches at once.
@@ -22,7 +23,7 @@ const CHOSEN: &str = "WITH chosen AS MATERIALIZED (
 pub(super) struct Behind {
     /// Those that would wait for nothing any more.
     pub(super) free: i64,
-    /// Those that would: for a failed letter that is not chosen, or for their outbox to be resumed.
+    /// Those that would: for a failed letter that is not chosen, or for their outbox, or that of one before them, to be resumed.
     pub(super) waiting: i64,
 }
 
@@ -32,7 +33,8 @@ impl Behind {
             "{CHOSEN}
              SELECT count(*) FILTER (WHERE is_free), count(*) FILTER (WHERE NOT is_free) FROM (
                  SELECT (e.letter_id IS NULL OR (d.commit_lsn, d.ordinal) < (e.commit_lsn, e.ordinal)) AND NOT EXISTS (
-                     SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox) AS is_free
+                     SELECT FROM outbox_relay.pauses p WHERE p.slot_name = $1 AND p.outbox = d.outbox)
+                     AND {NOTHING_PAUSED_BEFORE} AS is_free
                  FROM outbox_relay.dead_letters d JOIN keys ON keys.topic = d.topic AND keys.key = d.key
                      LEFT JOIN earlier e ON e.topic = d.topic AND e.key = d.key
                  WHERE d.slot_name = $1 AND d.state = 'parked'

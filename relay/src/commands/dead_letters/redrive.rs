@@ -30,13 +30,12 @@ pub(super) struct Arguments {
 pub(super) fn redrive(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { decision, execute, .. } = arguments;
     if !*execute || decision.dry_run {
-        return block_on(mark_and_wait(settings, who, arguments));
+        return block_on(async {
+            let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+            mark_and_wait(&operation, who, arguments).await
+        });
     }
-    block_on(may_publish(settings, who))?;
-    if !decision.chosen.is_nothing() {
-        block_on(mark_and_wait(settings, who, arguments))?;
-    }
-    let marked = block_on(marked(settings, who))?;
+    let marked = block_on(mark_to_publish(settings, who, arguments))?;
     if marked.is_empty() {
         eprintln!("nothing is marked");
         return Ok(());
@@ -45,9 +44,13 @@ pub(super) fn redrive(settings: &Settings, who: &Who, arguments: &Arguments) -> 
     block_on(tell_outcome(settings, who, marked))
 }
 
-/// All that is marked, in order.
-async fn marked(settings: &Settings, who: &Who) -> Result<Vec<i64>, Failure> {
+/// All that is marked then, in order.
+async fn mark_to_publish(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<Vec<i64>, Failure> {
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+    may_publish(&operation).await?;
+    if !arguments.decision.chosen.is_nothing() {
+        mark_and_wait(&operation, who, arguments).await?;
+    }
     let statement = "SELECT letter_id FROM outbox_relay.dead_letters WHERE slot_name = $1 AND state = 'redriving'
          ORDER BY commit_lsn, ordinal";
     let rows = operation.rows(statement, &[operation.slot()]).await?;
@@ -69,8 +72,7 @@ async fn tell_outcome(settings: &Settings, who: &Who, marked: Vec<i64>) -> Resul
 }
 
 /// Refuses what would wait for ever: a relay that has the slot, or a pause.
-async fn may_publish(settings: &Settings, who: &Who) -> Result<(), Failure> {
-    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
+async fn may_publish(operation: &Operation<'_>) -> Result<(), Failure> {
     let slot = operation.slot();
     let statement = "SELECT coalesce((SELECT active FROM pg_replication_slots WHERE slot_name = $1), false),
             EXISTS (SELECT FROM outbox_relay.pauses WHERE slot_name = $1 AND outbox = '')";
@@ -93,11 +95,10 @@ async fn may_publish(settings: &Settings, who: &Who) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn mark_and_wait(settings: &Settings, who: &Who, arguments: &Arguments) -> Result<(), Failure> {
+async fn mark_and_wait(operation: &Operation<'_>, who: &Who, arguments: &Arguments) -> Result<(), Failure> {
     let Arguments { decision, .. } = arguments;
     let why = decision.reason()?;
-    let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
-    let Some(selection) = decision.settle(&operation, Verb::Redrive).await? else {
+    let Some(selection) = decision.settle(operation, Verb::Redrive).await? else {
         return Ok(());
     };
     if !selection.marked.is_empty() {
@@ -105,7 +106,7 @@ async fn mark_and_wait(settings: &Settings, who: &Who, arguments: &Arguments) ->
     }
     let mut interrupt = Interrupt::watch()?;
     let marking = Marking {
-        operation: &operation,
+        operation,
         why,
         actor: who.actor.as_json(decision.chosen.filter.tenant.as_deref()),
         per_second: arguments.per_second,
@@ -117,17 +118,14 @@ async fn mark_and_wait(settings: &Settings, who: &Who, arguments: &Arguments) ->
     if marked.chosen < selection.letters.len() {
         return Err(interrupted(&marked, selection.letters.len()));
     }
-    let mut settling = Settling::of(&operation, selection.marked.iter().chain(&marked.pending).copied());
+    let mut settling = Settling::of(operation, selection.marked.iter().chain(&marked.pending).copied());
     let stop = if arguments.no_wait || arguments.execute {
         Stop::NotAwaited
     } else {
         settling.wait(&mut interrupt).await?
     };
     report(decision, &marked, &settling.settled, settling.left());
-    if arguments.execute {
-        return Ok(());
-    }
-    if selection.letters.is_empty() && selection.marked.is_empty() {
+    if arguments.execute || selection.letters.is_empty() && selection.marked.is_empty() {
         return Ok(());
     }
     conclude(stop, &settling)
