@@ -14,7 +14,7 @@ STACK = $(TARGET)/debug/stack
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test format-check alerts clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke bench bench-full fmt clean-stack
+.PHONY: help setup demo test format-check alerts clippy doc build fuzz-check demo-smoke tests simulate campaign big soak fuzz bench-smoke bench bench-full profile fmt clean-stack
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r target words; do \
@@ -118,6 +118,12 @@ bench-full: ## all of it, Debezium Server (780 MB to download) the peak TPS and 
 	$(BENCH) drain --matrix
 	$(BENCH) compare --repetitions 5 || { $(BENCH) goals; exit 1; }
 	$(BENCH) goals
+
+profile: ## a flame graph of the relay while it drains a backlog, with perf; ARGS='--rate 2000' for live rows
+	@sh deploy/local/setup.sh
+	RUSTFLAGS='-C force-frame-pointers=yes' CFLAGS='-fno-omit-frame-pointer' $(CARGO) build $(LOCKED) --release \
+		-p outbox-relay --bin outbox-relay --target-dir $(TARGET)/profiling
+	$(BENCH) profile --relay $(TARGET)/profiling/release/outbox-relay $(ARGS)
 
 fmt: ## format the code
 	$(CARGO) fmt --all

@@ -26,10 +26,21 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts a program in a process group of its own: a terminal's Ctrl-C is for the benchmark, which decides then.
-    pub(crate) fn spawn(mut command: Command, name: &str, log: &Path) -> Result<Child, Failure> {
-        let out = File::create(log).map_err(Failure::file("create", log))?;
-        let both = out.try_clone().map_err(Failure::file("open", log))?;
-        command.stdin(Stdio::null()).stdout(out).stderr(both).process_group(0);
+    pub(crate) fn spawn(command: Command, name: &str, log: &Path) -> Result<Child, Failure> {
+        let both = File::create(log).map_err(Failure::file("create", log))?;
+        let out = both.try_clone().map_err(Failure::file("open", log))?;
+        Child::spawn_with(command, name, log, out, both)
+    }
+
+    /// The same with its output in a file of its own; what it says otherwise is in the log.
+    pub(crate) fn spawn_to(command: Command, name: &str, output: &Path, log: &Path) -> Result<Child, Failure> {
+        let out = File::create(output).map_err(Failure::file("create", output))?;
+        let said = File::create(log).map_err(Failure::file("create", log))?;
+        Child::spawn_with(command, name, log, out, said)
+    }
+
+    fn spawn_with(mut command: Command, name: &str, log: &Path, out: File, said: File) -> Result<Child, Failure> {
+        command.stdin(Stdio::null()).stdout(out).stderr(said).process_group(0);
         let spawned_at = Instant::now();
         let process = command
             .spawn()

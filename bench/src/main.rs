@@ -23,6 +23,7 @@ mod median;
 mod micro;
 mod plot;
 mod producer_alone;
+mod profile;
 mod progress;
 mod recvlogical;
 mod relay;
@@ -71,6 +72,8 @@ enum Command {
     Micro(micro::Options),
     /// Five minutes: a backlog with defects, delivery states, and dead letters that are redriven
     SetAside(set_aside::Options),
+    /// A minute or two: where the relay's CPU time goes, as a flame graph; see `make profile`
+    Profile(profile::Options),
     /// At once: what was asked for, beside the newest results of the other sub-commands
     Goals(goals::Options),
     /// At once: what a stated load needs, from what was measured
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options, &interrupt),
         Command::Micro(options) => micro::run(&options, &interrupt),
         Command::SetAside(options) => set_aside::run(&options, &interrupt),
+        Command::Profile(options) => profile::run(&options, &interrupt),
         Command::Goals(options) => goals::run(&options),
         Command::Capacity(options) => capacity::run(&options),
         Command::Steady(options) => steady::run(&options, &interrupt),

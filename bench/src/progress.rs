@@ -12,23 +12,47 @@ pub(crate) fn step(text: &str) {
     eprintln!("bench: {text}");
 }
 
-/// Something that takes long enough to be watched.
+/// A bar on a terminal; nothing elsewhere. It goes when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress {
-    what: String,
-    begin: Instant,
-    bar: Option<ProgressBar>,
-}
+pub(crate) struct Bar(Option<ProgressBar>);
 
-impl Progress {
-    pub(crate) fn new(what: &str, all: u32) -> Progress {
-        let bar = stderr().is_terminal().then(|| {
+impl Bar {
+    pub(crate) fn new(what: &str, all: u32) -> Bar {
+        Bar(stderr().is_terminal().then(|| {
             let style = ProgressStyle::with_template(STYLE).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(u64::from(all))
                 .with_style(style)
                 .with_prefix(what.to_owned())
-        });
-        if bar.is_none() {
+        }))
+    }
+
+    pub(crate) fn set(&self, done: u32) {
+        if let Some(bar) = &self.0 {
+            bar.set_position(u64::from(done));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Something that takes long enough to be watched, and whose duration is said at the end.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    what: String,
+    begin: Instant,
+    bar: Bar,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &str, all: u32) -> Progress {
+        let bar = Bar::new(what, all);
+        if bar.0.is_none() {
             step(&format!("{what}: {all}"));
         }
         Progress {
@@ -39,15 +63,13 @@ impl Progress {
     }
 
     pub(crate) fn set(&self, done: u32) {
-        if let Some(bar) = &self.bar {
-            bar.set_position(u64::from(done));
-        }
+        self.bar.set(done);
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.bar.0 {
             bar.finish_and_clear();
         }
         step(&format!("{}: {:.1} s", self.what, self.begin.elapsed().as_secs_f64()));

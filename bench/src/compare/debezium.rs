@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use super::Options;
 use super::distribution::Distribution;
 use super::placeholders::{self, Values};
 use crate::backlog::AGGREGATE_TYPE;
@@ -28,18 +29,20 @@ pub(super) struct Debezium {
     distribution: Distribution,
     folder: PathBuf,
     values: Vec<(&'static str, String)>,
+    heap_mib: u32,
     overrides: Vec<String>,
     starts: Cell<u32>,
 }
 
 impl Debezium {
-    /// `values` lead to both servers; files go below `folder`; `overrides` are settings, for experiments.
-    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values, overrides: &[String]) -> Debezium {
+    /// `values` lead to both servers; files go below `folder`; `options` have its heap, and settings for experiments.
+    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values, options: &Options) -> Debezium {
         Debezium {
             distribution,
             folder: folder.join("debezium"),
             values: values.to_vec(),
-            overrides: overrides.to_vec(),
+            heap_mib: options.debezium_heap_mib,
+            overrides: options.debezium_set.clone(),
             starts: Cell::new(0),
         }
     }
@@ -59,7 +62,7 @@ impl Debezium {
         // The last one of two counts.
         let settings = format!("{}\n{}\n", properties(&self.values, slot)?, self.overrides.join("\n"));
         write(&config.join("application.properties"), &settings)?;
-        write(&folder.join("jvm.options"), JVM_OPTIONS)?;
+        write(&folder.join("jvm.options"), &jvm_options(self.heap_mib)?)?;
         Ok(folder)
     }
 }
@@ -91,9 +94,17 @@ impl Carrier for Debezium {
 fn properties(values: &Values, slot: &str) -> Result<String, Failure> {
     let own = [("slot", slot.to_owned()), ("topic_prefix", TOPIC_PREFIX.to_owned())];
     let values: Vec<(&'static str, String)> = values.iter().cloned().chain(own).collect();
-    placeholders::fill(PROPERTIES, &values).map_err(|name| {
+    filled("application.properties", PROPERTIES, &values)
+}
+
+fn jvm_options(heap_mib: u32) -> Result<String, Failure> {
+    filled("jvm.options", JVM_OPTIONS, &[("heap_mib", heap_mib.to_string())])
+}
+
+fn filled(file: &str, text: &str, values: &Values) -> Result<String, Failure> {
+    placeholders::fill(text, values).map_err(|name| {
         let reason = format!("{{{name}}} stands for nothing");
-        Failure::content(Path::new("bench/debezium/application.properties"), &reason)
+        Failure::content(&Path::new("bench/debezium").join(file), &reason)
     })
 }
 
@@ -131,5 +142,7 @@ mod tests {
         assert!(text.contains("debezium.source.slot.name=a_slot\n"));
         assert!(text.contains("replacement=debezium.event.$${routedByValue}\n"));
         assert!(text.contains("bootstrap.servers=127.0.0.1:9092\n"));
+        let options = jvm_options(256).expect("options");
+        assert!(options.contains("-Xmx256m\n"), "{options}");
     }
 }

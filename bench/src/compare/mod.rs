@@ -54,7 +54,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     live_seconds: u32,
     /// It is on for so long before: for what has just been started, and compiles itself
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=600))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=600))]
     live_warm_up_seconds: u32,
     /// How often each drains the backlog before anything counts: for the broker
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=50))]
@@ -63,7 +63,8 @@ pub(crate) struct Options {
         long,
         value_name = "COMMAND",
         help = "Compares with another relay too: a line for the shell that runs until it is stopped, with {host} {port} \
-                {user} {password} {database} {slot} {publication} {bootstrap_servers} {topic} in it where it needs them"
+                {user} {password} {database} {slot} {publication} {bootstrap_servers} {topic} in it where it needs them. The process \
+                that it becomes is measured, without those that it starts"
     )]
     other: Option<String>,
     /// Leaves Debezium Server out, which is 780 MB to download and needs Java 21
@@ -78,6 +79,9 @@ pub(crate) struct Options {
     /// Sets a property of Debezium Server, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     debezium_set: Vec<String>,
+    /// The heap of Debezium Server's Java
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=65_536))]
+    debezium_heap_mib: u32,
 }
 
 impl Options {

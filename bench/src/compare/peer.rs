@@ -34,12 +34,7 @@ pub(super) fn all(
         peers.push(Peer {
             label: "debezium",
             version: distribution.version(),
-            carrier: Box::new(Debezium::new(
-                distribution,
-                installation.folder(),
-                &values,
-                &options.debezium_set,
-            )),
+            carrier: Box::new(Debezium::new(distribution, installation.folder(), &values, options)),
             topic: installation.make_topic(&Debezium::topic(), interrupt)?,
         });
     }

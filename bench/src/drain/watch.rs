@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::interrupt::Interrupt;
 use crate::machine;
+use crate::progress::Bar;
 use crate::usage::Usage;
 
 /// Often enough to be exact to a percent, seldom enough to cost the clients nothing.
@@ -116,8 +117,10 @@ impl<'i> Watch<'i> {
         published: impl Fn() -> Result<i64, Failure>,
         interrupt: &Interrupt,
     ) -> Result<Drain, Failure> {
+        let bar = Bar::new("records published", rows);
         loop {
             let published = published()?;
+            bar.set(u32::try_from(published).unwrap_or_default());
             if published > 0 && self.first_record.is_none() {
                 self.first_record = Some(self.attached_at.elapsed());
             }

@@ -74,7 +74,7 @@ const DRAIN: [Parameter; 4] = [
     ("/parameters/warm_ups", "--warm-ups", AtLeast(3.0)),
 ];
 
-const COMPARE: [Parameter; 8] = [
+const COMPARE: [Parameter; 9] = [
     ("/parameters/rows", "--rows", AtLeast(500_000.0)),
     ("/parameters/repetitions", "--repetitions", AtLeast(3.0)),
     ("/parameters/warm_ups", "--warm-ups", AtLeast(2.0)),
@@ -83,8 +83,9 @@ const COMPARE: [Parameter; 8] = [
     (
         "/parameters/live_warm_up_seconds",
         "--live-warm-up-seconds",
-        AtLeast(10.0),
+        AtLeast(30.0),
     ),
+    ("/parameters/debezium_heap_mib", "--debezium-heap-mib", Exactly(512.0)),
     ("/parameters/debezium_set", "--debezium-set", Given(false)),
     // Who publishes something else is not compared by speed.
     (
