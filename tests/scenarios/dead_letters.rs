@@ -12,7 +12,7 @@ use outbox_relay_tests::stack::StopMode;
 use outbox_relay_tests::wait::wait_for;
 
 /// What the producer takes: a row above it is refused without asking a broker.
-const MESSAGE_MAX: &str = "kafka.properties.\"message.max.bytes\"";
+pub(crate) const MESSAGE_MAX: &str = "kafka.properties.\"message.max.bytes\"";
 /// What the brokers take.
 pub(crate) const LIMIT: &str = "max.message.bytes";
 pub(crate) const ACTOR: &str = "'{\"name\": \"test\"}'";
