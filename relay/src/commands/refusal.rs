@@ -113,7 +113,7 @@ refusals! {
     RecoveryInterrupted = "recovery_interrupted", 130, "`recover`":
         "interrupted; what was published by then is in Kafka",
         "run it again: it goes on";
-    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`, `recover`":
+    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`, `recover`, `slot`":
         "a newer outbox-relay migrated the database to a version that this program does not know",
         "use the program that migrated it, or a newer one";
     RoleNotPermitted = "role_not_permitted", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`":

@@ -343,6 +343,10 @@ fn a_database_that_a_newer_program_migrated_is_left_alone() -> Outcome {
             &["version 1000", "newer outbox-relay"],
         )?;
     }
+    for command in ["create", "show", "drop", "forget"] {
+        let ended = scenario.command(&["slot", command])?;
+        ended.must_refuse("database_newer", &["version 1000", "newer outbox-relay"])?;
+    }
     ensure(before == everything(&scenario)?, || "something was changed".to_owned())
 }
 
