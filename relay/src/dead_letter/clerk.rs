@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::claim::Claim;
 use super::desk::{Answer, Ask};
+use super::herald::Herald;
 use super::table::{Table, settle, write};
 use crate::backoff::Backoff;
 use crate::config::{Host, Settings};
@@ -72,6 +73,7 @@ impl Clerk {
             health,
             control: None,
             backoff: Backoff::jittered(BACKOFF_MS, BACKOFF_MAX_MS),
+            herald: Herald::default(),
         };
         let task = tokio::spawn(work.run(asked, answer));
         Self {
@@ -135,6 +137,7 @@ struct Work {
     health: Health,
     control: Option<Control>,
     backoff: Backoff,
+    herald: Herald,
 }
 
 impl Work {
@@ -154,6 +157,9 @@ impl Work {
                 Ok(Some(answer)) => {
                     self.backoff.reset();
                     self.show(None);
+                    if let Ask::Write(letters) = ask {
+                        self.herald.tell(letters);
+                    }
                     return answer;
                 }
                 Ok(None) => self.wait_for_another_owner().await,

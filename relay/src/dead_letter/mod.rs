@@ -14,6 +14,7 @@
 mod claim;
 mod clerk;
 mod desk;
+mod herald;
 mod letter;
 mod redrive;
 mod standing;

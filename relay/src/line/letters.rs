@@ -10,6 +10,7 @@ use crate::fault::{Fault, FaultCode};
 use crate::notice::Notices;
 use crate::pipeline::Controls;
 use crate::postgres::{Control, PostgresError, fault};
+use crate::telemetry::Letters;
 
 /// Keys are asked about this often, whether or not anything says that some are free.
 const LOOK_AT_KEYS_EVERY: Duration = Duration::from_mins(1);
@@ -101,6 +102,11 @@ impl Line {
             self.desk.look_at(parking.keys_in_table());
         }
         parking.count(unresolved);
+        let parked_keys = parking.parked_keys();
+        self.health.set_letters(Letters {
+            unresolved,
+            parked_keys,
+        });
     }
 
     /// Takes over the letters from whoever streamed before, and reads what a stream has to know that begins now. Not before
