@@ -195,7 +195,7 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
         ]
         .concat();
         let (command, done) = if right.without.starts_with("slot ") {
-            (vec!["slot", "forget"], "forgotten")
+            (vec!["slot", "forget"], "relay on slot")
         } else {
             (recover, "audit: ")
         };
