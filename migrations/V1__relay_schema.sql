@@ -6,7 +6,9 @@ CREATE TABLE IF NOT EXISTS outbox_relay.advisory (
     timeline          bigint NOT NULL,
     confirmed_lsn     pg_lsn NOT NULL,
     clean_stop        boolean NOT NULL,
-    written_at        timestamptz NOT NULL
+    written_at        timestamptz NOT NULL,
+    -- Of the relay that may change dead letters: the one that streams. It takes a new one with each stream.
+    letters_claim     uuid
 );
 
 COMMENT ON TABLE outbox_relay.advisory IS

@@ -154,7 +154,8 @@ BEGIN
     SELECT string_agg(format('%s is %s', d.letter_id, d.state), ', ' ORDER BY d.letter_id) INTO wrong
     FROM outbox_relay.dead_letters d WHERE d.letter_id = ANY (ids) AND d.state <> ALL (states);
     IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'dead letter %; it would have to be %', wrong, array_to_string(states, ' or ') USING ERRCODE = 'OR002';
+        RAISE EXCEPTION 'dead letter %; it would have to be %', wrong, array_to_string(states, ' or ')
+            USING ERRCODE = 'OR002', HINT = 'run the same command once more: it takes those that can be taken, as they are now';
     END IF;
 END
 $$;
@@ -230,11 +231,13 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
     PERFORM outbox_relay.must_have_reason(why);
     IF (SELECT count(*) >= 1000 FROM outbox_relay.skips s WHERE s.slot_name = slot) THEN
-        RAISE EXCEPTION '1000 events are named to be skipped already' USING ERRCODE = 'OR002';
+        RAISE EXCEPTION '1000 events are named to be skipped already'
+            USING ERRCODE = 'OR002', HINT = 'outbox-relay skip --list shows them; skip EVENT_ID --withdraw takes one back';
     END IF;
     INSERT INTO outbox_relay.skips (slot_name, idempotency_key, why) VALUES (slot, event_id, why) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'event % is named to be skipped already', event_id USING ERRCODE = 'OR002';
+        RAISE EXCEPTION 'event % is named to be skipped already', event_id
+            USING ERRCODE = 'OR002', HINT = 'nothing: the relay has not come to it; outbox-relay skip --list says since when';
     END IF;
     SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
         'operation', 'skip', format('slot %s, event %s', slot, event_id), why, 'asked for', actor) a;
@@ -249,7 +252,8 @@ BEGIN
     PERFORM outbox_relay.must_have_reason(why);
     DELETE FROM outbox_relay.skips s WHERE s.slot_name = slot AND s.idempotency_key = event_id;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'event % is not named to be skipped', event_id USING ERRCODE = 'OR002';
+        RAISE EXCEPTION 'event % is not named to be skipped', event_id
+            USING ERRCODE = 'OR002', HINT = 'outbox-relay skip --list shows those that are';
     END IF;
     SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
         'operation', 'skip.withdraw', format('slot %s, event %s', slot, event_id), why, 'taken back', actor) a;
@@ -264,7 +268,8 @@ BEGIN
     PERFORM outbox_relay.must_have_reason(why);
     INSERT INTO outbox_relay.pauses (slot_name, outbox, why) VALUES (slot, outbox, why) ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
-        RAISE EXCEPTION '% is paused already', outbox_relay.paused_named(slot, outbox) USING ERRCODE = 'OR002';
+        RAISE EXCEPTION '% is paused already', outbox_relay.paused_named(slot, outbox)
+            USING ERRCODE = 'OR002', HINT = 'nothing; outbox-relay pause --list says since when and why, outbox-relay resume ends it';
     END IF;
     SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
         'operation', 'pause', outbox_relay.paused_named(slot, outbox), why, 'paused', actor) a;
@@ -279,7 +284,8 @@ BEGIN
     PERFORM outbox_relay.letters_lock(slot);
     DELETE FROM outbox_relay.pauses p WHERE p.slot_name = slot AND p.outbox = resume.outbox;
     IF NOT FOUND THEN
-        RAISE EXCEPTION '% is not paused', outbox_relay.paused_named(slot, outbox) USING ERRCODE = 'OR002';
+        RAISE EXCEPTION '% is not paused', outbox_relay.paused_named(slot, outbox)
+            USING ERRCODE = 'OR002', HINT = 'nothing; outbox-relay pause --list shows what is';
     END IF;
     released := outbox_relay.letters_release(slot, ARRAY(
         SELECT d.letter_id FROM outbox_relay.dead_letters d

@@ -320,7 +320,9 @@ $$;
 
 -- Drops a partition whose range is over and whose rows are all of the mark, or only looks whether it could. Returns how many
 -- rows those are, or null while one of them is not, while the rows were moved since `storage` was asked for, or while somebody
--- uses it: applications wait a quarter of a second for this at the most.
+-- uses it for longer than a quarter of a second. Rows are counted under a lock, so that none comes in between: whoever writes to this
+-- partition, whose time is over, waits until they are counted; whoever uses another one of the table, not at all until then, and
+-- afterwards for a quarter of a second at the most.
 CREATE OR REPLACE FUNCTION outbox_relay.retention_drop(
     slot text, publication text, outbox text, of_schema text, of_table text, id_column text, mark pg_lsn, of_leaf oid,
     storage text, only_look boolean) RETURNS bigint
@@ -388,11 +390,11 @@ END
 $$;
 
 -- Removes resolved letters that are older than the mark and whose position the server cannot send again, `most` of them.
-CREATE OR REPLACE FUNCTION outbox_relay.retention_letters(slot text, mark pg_lsn, most bigint, actor jsonb) RETURNS bigint
+CREATE OR REPLACE FUNCTION outbox_relay.retention_letters(
+    slot text, mark pg_lsn, most bigint, actor jsonb, OUT removed bigint, OUT audit_seq bigint, OUT audit_head text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
-    removed bigint;
-    chosen  bigint[];
+    chosen bigint[];
 BEGIN
     PERFORM outbox_relay.retention_horizon(slot, mark);
     -- Before the lock: a resolved letter stays one, and to find them takes longer than to remove them.
@@ -402,17 +404,18 @@ BEGIN
         WHERE d.slot_name = slot AND d.state IN ('redriven', 'discarded') AND d.resolved_at < m.taken_at
             AND d.commit_lsn < m.restart_lsn
         LIMIT most) AS l;
+    removed := 0;
     IF chosen IS NULL THEN
-        RETURN 0;
+        RETURN;
     END IF;
     PERFORM outbox_relay.letters_lock(slot);
     DELETE FROM outbox_relay.dead_letters d WHERE d.letter_id = ANY (chosen);
     GET DIAGNOSTICS removed = ROW_COUNT;
     IF removed > 0 THEN
-        PERFORM outbox_relay.audit_append('operation', 'purge', format('slot %s, dead letters', slot), 'their retention is over',
-            format('%s resolved dead letters removed, committed before %s', removed, mark), actor);
+        SELECT a.seq, a.head INTO audit_seq, audit_head FROM outbox_relay.audit_append(
+            'operation', 'purge', format('slot %s, dead letters', slot), 'their retention is over',
+            format('%s resolved dead letters removed, committed before %s', removed, mark), actor) a;
     END IF;
-    RETURN removed;
 END
 $$;
 

@@ -12,7 +12,7 @@ use outbox_relay_tests::stack::StopMode;
 use outbox_relay_tests::wait::wait_for;
 
 /// What the producer takes: a row above it is refused without asking a broker.
-const MESSAGE_MAX: &str = "kafka.properties.\"message.max.bytes\"";
+pub(crate) const MESSAGE_MAX: &str = "kafka.properties.\"message.max.bytes\"";
 /// What the brokers take.
 pub(crate) const LIMIT: &str = "max.message.bytes";
 pub(crate) const ACTOR: &str = "'{\"name\": \"test\"}'";
@@ -148,6 +148,24 @@ fn a_row_that_is_too_large_waits_with_its_key_and_is_published_in_its_place_when
     ensure(read.len() == 4, || format!("{} records beside the letters", read.len()))?;
     relay.wait_for_figure("dead_letters{state=\"parked\"}", |now| now > 1.5)?;
     relay.wait_for_figure("dead_letters_parked_keys", |now| now > 0.5)?;
+    let told = relay.wait_for_readiness("the letters to be told", |now| {
+        now.body.contains("dead letters: 3 not resolved")
+    })?;
+    ensure(told.status == 200 && told.body.contains("1 parked keys"), || {
+        format!("{told:?}")
+    })?;
+    let log = relay.log();
+    let warned: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("an event is set aside"))
+        .collect();
+    ensure(
+        warned.len() == 1
+            && ["record_too_large", &scenario.topic(), &ids[2]]
+                .iter()
+                .all(|word| warned[0].contains(*word)),
+        || format!("{warned:?}"),
+    )?;
     let set_aside = relay
         .figures()?
         .count("events_set_aside_total{error_type=\"record_too_large\"}");

@@ -1,12 +1,16 @@
 //! One slot, one relay: the slot itself is the lock.
 
 use nix::sys::signal::Signal;
+use outbox_relay_tests::database::Database;
 use outbox_relay_tests::failure::{Outcome, ensure};
 use outbox_relay_tests::relay::Relay;
 use outbox_relay_tests::scenario::Scenario;
 use outbox_relay_tests::setup::Setup;
+use outbox_relay_tests::wait::wait_for;
 use outbox_relay_tests::weather::{Stretch, Weather};
 use outbox_relay_tests::writer::Writer;
+
+use crate::dead_letters::{MESSAGE_MAX, letters, set_aside, write};
 
 const LIMIT: &str = "max.message.bytes";
 const LARGE_BYTES: usize = 60_000;
@@ -126,6 +130,54 @@ fn an_owner_that_was_cut_off_with_records_in_its_queue_reorders_nothing_for_the_
     report.accept()?;
     ensure(report.duplicates > 0, || {
         format!("nothing was published by both: {report}")
+    })
+}
+
+/// The first one freezes while its letter waits for a lock. The second one takes more from its producer, and publishes the row.
+#[test]
+fn an_owner_that_was_frozen_before_its_letter_writes_none_for_a_row_that_the_next_one_published() -> Outcome {
+    let mut scenario = set_aside("late_letter").start()?;
+    let mut first = scenario.streaming_relay()?;
+    let (database, operator) = (scenario.database()?, scenario.database()?);
+    let slot = scenario.settings.text("postgres.slot").to_owned();
+    operator.run(&format!("BEGIN; SELECT outbox_relay.letters_lock('{slot}')"))?;
+    let ids = write(&scenario, &[("a", 30_000)])?;
+    wait_for_waiting_letter(&database)?;
+    first.signal(Signal::SIGSTOP)?;
+    let user = scenario.settings.text("postgres.user").to_owned();
+    database.run(&format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{user}' AND datname = current_database()"
+    ))?;
+    operator.run("ROLLBACK")?;
+
+    scenario.settings.set(MESSAGE_MAX, 1_000_000);
+    let _second = scenario.streaming_relay()?;
+    scenario.wait_until_confirmed()?;
+    first.may_show("postgres_unreachable");
+    first.may_show("slot_active");
+    first.signal(Signal::SIGCONT)?;
+    wait_for("the first relay to see whose letters they are", || {
+        let kept = letters(&scenario).map_err(|failure| failure.to_string())?;
+        let is_told = first.log().contains("another relay has begun on the slot");
+        (is_told || !kept.is_empty())
+            .then_some(())
+            .ok_or_else(|| "it has not looked".to_owned())
+    })?;
+    let kept = letters(&scenario)?;
+    ensure(kept.is_empty(), || format!("a letter of a published row: {kept:?}"))?;
+    let records = scenario.records()?;
+    let published: Vec<_> = records.iter().filter_map(|record| record.header("id")).collect();
+    ensure(published == [ids[0].as_str()], || format!("{published:?}"))
+}
+
+fn wait_for_waiting_letter(database: &Database) -> Outcome {
+    let waiting = "SELECT count(*)::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+         WHERE l.locktype = 'advisory' AND NOT l.granted AND a.datname = current_database()";
+    wait_for("the letter to wait for its lock", || {
+        let count = database.text(waiting, &[]).map_err(|failure| failure.to_string())?;
+        (count.as_deref() == Some("1"))
+            .then_some(())
+            .ok_or_else(|| format!("{count:?} wait"))
     })
 }
 

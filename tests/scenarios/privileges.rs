@@ -162,7 +162,7 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
         .collect();
     let is_of_command = |right: &&Right| right.without.starts_with("slot ") || right.without.starts_with("recover ");
     let of_commands: Vec<_> = of_relay().filter(is_of_command).collect();
-    ensure(of_run.len() == 7 && of_commands.len() == 5, || format!("{rights:?}"))?;
+    ensure(of_run.len() == 7 && of_commands.len() == 6, || format!("{rights:?}"))?;
     let database = scenario.database()?;
     let mut writer = Writer::connect(scenario.writer()?)?;
     let mut relay = scenario.streaming_relay()?;
@@ -195,7 +195,7 @@ fn the_relay_needs_each_of_its_rights_and_no_other() -> Outcome {
         ]
         .concat();
         let (command, done) = if right.without.starts_with("slot ") {
-            (vec!["slot", "forget"], "forgotten")
+            (vec!["slot", "forget"], "relay on slot")
         } else {
             (recover, "audit: ")
         };

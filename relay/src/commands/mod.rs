@@ -5,6 +5,7 @@ mod archive;
 mod audit;
 mod config;
 mod dead_letters;
+mod event_id;
 mod exit;
 mod explain;
 mod healthcheck;

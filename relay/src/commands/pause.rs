@@ -93,6 +93,7 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
     let why = of.reason.required()?;
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
     let outbox = to_resume(of, settings, &operation).await?;
+    let marked = marked(&operation, outbox).await?;
     let statement = "SELECT audit_seq, audit_head, released FROM outbox_relay.resume($1, $2, $3, $4::text::jsonb)";
     let actor = who.actor.as_json(None);
     let row = operation
@@ -102,9 +103,22 @@ pub(super) async fn resume(settings: &Settings, arguments: &ResumeArguments) -> 
         operation.read(|| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))?;
     show_head(seq, &head);
     output::write(&match outbox {
-        "" => format!("the relay on slot {} publishes again\n", operation.slot()),
-        outbox => format!("outbox {outbox} flows again; {released} parked letters of it are published first\n"),
+        "" => format!(
+            "the relay on slot {} publishes again, {marked} marked letters too\n",
+            operation.slot()
+        ),
+        outbox => format!(
+            "outbox {outbox} flows again; {released} parked letters are published first, and {marked} that were marked before\n"
+        ),
     })
+}
+
+/// Letters that were to be published already, and waited for this.
+async fn marked(operation: &Operation<'_>, outbox: &str) -> Result<i64, Failure> {
+    let statement = "SELECT count(*) FROM outbox_relay.dead_letters
+         WHERE slot_name = $1 AND state = 'redriving' AND $2 IN ('', outbox)";
+    let row = operation.row(statement, &[operation.slot(), &outbox]).await?;
+    operation.read(|| row.try_get(0))
 }
 
 /// What is meant. One that is paused can be resumed although the configuration does not know it any more; and who says the relay,

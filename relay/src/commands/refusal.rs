@@ -113,7 +113,7 @@ refusals! {
     RecoveryInterrupted = "recovery_interrupted", 130, "`recover`":
         "interrupted; what was published by then is in Kafka",
         "run it again: it goes on";
-    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`, `recover`":
+    DatabaseNewer = "database_newer", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`, `archive republish`, `recover`, `slot`":
         "a newer outbox-relay migrated the database to a version that this program does not know",
         "use the program that migrated it, or a newer one";
     RoleNotPermitted = "role_not_permitted", 1, "`dead-letters`, `pause`, `resume`, `skip`, `audit`, `purge`":
@@ -133,7 +133,7 @@ refusals! {
         "`outbox-relay dead-letters list` lists those that there are";
     WrongState = "wrong_state", 1, "`dead-letters redrive`, `dead-letters discard`, `pause`, `resume`, `skip`":
         "it is done already, or something else was done",
-        "`outbox-relay dead-letters show`, `pause --list` or `skip --list` say how it is";
+        "the message names the state and what can be done in it; `outbox-relay dead-letters show`, `pause --list` and `skip --list` show it";
     EarlierDeadLetter = "earlier_dead_letter", 1, "`dead-letters redrive`":
         "an earlier dead letter of the key is left out, and a key is published in its order",
         "name the earlier one too, or discard it";
@@ -146,6 +146,9 @@ refusals! {
     Interrupted = "interrupted", 130, "`dead-letters redrive`":
         "a signal came; what is marked stays marked, and the relay publishes it",
         "the same command goes on with the rest";
+    EventIdWrong = "event_id_wrong", 64, "`skip`":
+        "no row can have that id: the outboxes' ids are UUIDs, in lower case",
+        "give the row's id as PostgreSQL shows it; the log and `/readyz` name the event that the line halts at";
     OutboxUnknown = "outbox_unknown", 1, "`pause`, `resume`":
         "no outbox of that name is configured",
         "the message lists those that are";

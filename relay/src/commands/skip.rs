@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::dead_letters::next_of;
 use super::operation::{Operation, Who, Work, show_head};
 use super::reason::Reason;
 use super::table::Table;
-use super::{Failure, Refusal, output};
+use super::{Failure, Refusal, event_id, output};
 use crate::config::Settings;
 
 #[derive(Debug, Args)]
@@ -34,6 +35,9 @@ pub(super) async fn skip(settings: &Settings, arguments: &Arguments) -> Result<(
     let operation = Operation::begin(settings, &who.login, Work::Operator).await?;
     if !(arguments.withdraw && is_named(&operation, event).await?) {
         refuse_dead_letter(&operation, event).await?;
+    }
+    if !arguments.withdraw {
+        event_id::check(&operation, event).await?;
     }
     let statement = if arguments.withdraw {
         "SELECT audit_seq, audit_head FROM outbox_relay.skip_withdraw($1, $2, $3, $4::text::jsonb)"
@@ -78,7 +82,7 @@ async fn refuse_dead_letter(operation: &Operation<'_>, event: &String) -> Result
     Err(Failure::new(
         Refusal::WrongState,
         format!("event {event} is a dead letter already: {letter}, which is {state}"),
-        format!("`outbox-relay dead-letters show {letter}`"),
+        next_of(state, letter),
     ))
 }
 

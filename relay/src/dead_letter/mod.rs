@@ -8,16 +8,20 @@
 //! ```
 //!
 //! The desk is pure: it says what is to be asked of the table next, and what an answer means to the pipeline. A letter counts
-//! when its transaction is committed, and is passed by what is confirmed when the stream has reached that commit.
+//! when its transaction is committed, and is passed by what is confirmed when the stream has reached that commit. Letters are
+//! changed by the relay that streams, and by no other: claim.rs.
 
+mod claim;
 mod clerk;
 mod desk;
+mod herald;
 mod letter;
 mod redrive;
 mod standing;
 mod table;
 
-pub(crate) use clerk::{Clerk, Place};
+pub(crate) use claim::Claim;
+pub(crate) use clerk::{Clerk, Owner, Place};
 #[cfg(test)]
 pub(crate) use desk::Ask;
 pub(crate) use desk::{Answer, Desk};

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, Row};
 
+use super::claim::Claim;
 use super::letter::Letter;
 use super::redrive::{Marked, Returned};
 use super::standing::lsn;
@@ -30,6 +31,7 @@ pub(super) struct Table<'t> {
     pub(super) client: &'t Client,
     pub(super) settings: &'t Settings,
     pub(super) system_identifier: u64,
+    pub(super) claim: &'t Claim,
 }
 
 /// Of a letter `d` of slot `$1`: that no earlier letter of its key waits for its outbox to be resumed. Most of the time nothing is
@@ -76,30 +78,39 @@ const INSERT: &str = "
     )
     SELECT letter_id, idempotency_key, error_type, error_message, state FROM inserted ORDER BY letter_id";
 
-/// Keeps letters; afterwards they have committed before the position that is returned.
-pub(super) async fn write(table: &Table<'_>, letters: &[Letter]) -> Result<Lsn, PostgresError> {
-    table.client.batch_execute("BEGIN").await?;
+/// After waiting for a lock, a statement has to see what has committed meanwhile.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+
+/// Keeps letters; afterwards they have committed before the position that is returned. `None`, and none is kept, when the claim is
+/// another relay's.
+pub(super) async fn write(table: &Table<'_>, letters: &[Letter]) -> Result<Option<Lsn>, PostgresError> {
+    table.client.batch_execute(BEGIN).await?;
     let written = table.insert(letters).await;
-    end(table.client, written).await?;
+    if end(table.client, written).await?.is_none() {
+        return Ok(None);
+    }
     let here = table.client.query_one("SELECT pg_current_wal_lsn()", &[]).await?;
-    Ok(lsn(here.try_get(0)?))
+    Ok(Some(lsn(here.try_get(0)?)))
 }
 
-/// Notes what has become of letters that were published again. Returns how many are resolved, and which keys have none left.
+/// Notes what has become of letters that were published again. Returns how many are resolved, and which keys have none left;
+/// `None`, and nothing is noted, when some failed and the claim is another relay's.
 pub(super) async fn settle(
     table: &Table<'_>,
     redriven: &[i64],
     returned: &[Returned],
-) -> Result<(usize, Vec<TopicKey>), PostgresError> {
-    table.client.batch_execute("BEGIN").await?;
+) -> Result<Option<(usize, Vec<TopicKey>)>, PostgresError> {
+    table.client.batch_execute(BEGIN).await?;
     let settled = table.mark(redriven, returned).await;
     end(table.client, settled).await
 }
 
-async fn end<T>(client: &Client, done: Result<T, PostgresError>) -> Result<T, PostgresError> {
+async fn end<T>(client: &Client, done: Result<Option<T>, PostgresError>) -> Result<Option<T>, PostgresError> {
     match done {
         Ok(done) => {
-            client.batch_execute("COMMIT").await?;
+            client
+                .batch_execute(if done.is_some() { "COMMIT" } else { "ROLLBACK" })
+                .await?;
             Ok(done)
         }
         Err(error) => {
@@ -120,14 +131,17 @@ impl Table<'_> {
         name.map_or("", String::as_str)
     }
 
-    async fn lock(&self) -> Result<(), PostgresError> {
+    /// Until the transaction ends, nobody else changes letters. Whether this relay still may.
+    async fn lock(&self) -> Result<bool, PostgresError> {
         let lock = "SELECT outbox_relay.letters_lock($1)";
         self.client.execute(lock, &[self.slot()]).await?;
-        Ok(())
+        self.claim.holds(self.client, self.slot()).await
     }
 
-    async fn insert(&self, letters: &[Letter]) -> Result<(), PostgresError> {
-        self.lock().await?;
+    async fn insert(&self, letters: &[Letter]) -> Result<Option<()>, PostgresError> {
+        if !self.lock().await? {
+            return Ok(None);
+        }
         let each = |letter: &Letter| Columns::of(letter, self.outbox_name(letter.outbox));
         let columns: Vec<Columns> = letters.iter().map(each).collect();
         let inserted = insert(self, letters, &columns).await?;
@@ -159,7 +173,7 @@ impl Table<'_> {
                 "behind earlier ones of their keys".to_owned(),
             ));
         }
-        self.audit(&audits).await
+        self.audit(&audits).await.map(Some)
     }
 
     /// Letters behind these that are marked wait again: they were set aside while these rows were on their way.
@@ -172,11 +186,15 @@ impl Table<'_> {
         Ok(())
     }
 
-    async fn mark(&self, redriven: &[i64], returned: &[Returned]) -> Result<(usize, Vec<TopicKey>), PostgresError> {
+    async fn mark(
+        &self,
+        redriven: &[i64],
+        returned: &[Returned],
+    ) -> Result<Option<(usize, Vec<TopicKey>)>, PostgresError> {
         // Nobody's decision depends on whether a letter is still on its way or has arrived, so what only arrived goes on beside
-        // an operator who marks others.
-        if !returned.is_empty() {
-            self.lock().await?;
+        // an operator who marks others. It is true whoever says it, too.
+        if !returned.is_empty() && !self.lock().await? {
+            return Ok(None);
         }
         let mut audits = Vec::new();
         for letter in returned {
@@ -189,7 +207,7 @@ impl Table<'_> {
         }
         if redriven.is_empty() {
             self.audit(&audits).await?;
-            return Ok((0, Vec::new()));
+            return Ok(Some((0, Vec::new())));
         }
         let named = "WITH resolved AS (
                 UPDATE outbox_relay.dead_letters SET state = 'redriven', resolved_at = clock_timestamp()
@@ -206,7 +224,7 @@ impl Table<'_> {
         }
         self.audit(&audits).await?;
         let freed = self.freed(redriven).await?;
-        Ok((usize::try_from(resolved).unwrap_or(0), freed))
+        Ok(Some((usize::try_from(resolved).unwrap_or(0), freed)))
     }
 
     /// Which of these keys have no letter left.

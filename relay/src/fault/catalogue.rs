@@ -184,8 +184,8 @@ catalogue! {
             "the brokers cannot do what the relay needs",
             "compare their version with GUARANTEES.md";
         RecordTooLarge = "record_too_large", EventDefect:
-            "a record is larger than its topic takes",
-            "raise the topic's `max.message.bytes`, and `\"message.max.bytes\"` under `[kafka.properties]` above 1000000";
+            "a record is larger than its topic takes (the topic's or brokers' bound), or than the relay's own producer does (`message.max.bytes`)",
+            "the message says which: the topic's `max.message.bytes` (the brokers' `message.max.bytes` where it has none), or the producer's `\"message.max.bytes\"` under `[kafka.properties]`, 1000000 by default, and a restart of the relay";
         RecordRefused = "record_refused", EventDefect:
             "the topic refuses the record: compacted and without a key, its timestamp, a policy",
             "look at the topic's settings";

@@ -5,29 +5,32 @@ use std::time::{Duration, Instant};
 
 use super::Line;
 use crate::clock;
-use crate::dead_letter::{Answer, Clerk, Desk, Place, read_controls, read_standing};
+use crate::dead_letter::{Answer, Claim, Clerk, Desk, Owner, read_controls, read_standing};
 use crate::fault::{Fault, FaultCode};
 use crate::notice::Notices;
 use crate::pipeline::Controls;
-use crate::postgres::{PostgresError, Session, fault};
+use crate::postgres::{Control, PostgresError, fault};
+use crate::telemetry::Letters;
 
 /// Keys are asked about this often, whether or not anything says that some are free.
 const LOOK_AT_KEYS_EVERY: Duration = Duration::from_mins(1);
 
 impl Line {
     /// The stream comes from there: letters go there too.
-    pub(super) fn follow(&mut self, place: Place) {
+    pub(super) fn follow(&mut self, control: &Control, claim: Claim) {
+        let place = (control.host().clone(), control.address());
         let Some((identity, _)) = &self.pipeline else { return };
         if let Some(notices) = &self.notices {
             notices.follow(place.clone());
         }
         if let Some(clerk) = &self.clerk {
-            return clerk.follow(place);
+            return clerk.follow(Owner { place, claim });
         }
         let system_identifier = identity.system_identifier;
         self.notices = Notices::start(&self.settings, &self.metrics, system_identifier, place.clone());
         let (settings, health) = (Arc::clone(&self.settings), self.health.clone());
-        self.clerk = Some(Clerk::start(settings, system_identifier, place, health));
+        let owner = Owner { place, claim };
+        self.clerk = Some(Clerk::start(settings, system_identifier, owner, health));
     }
 
     /// Takes what was given up and what was published again, asks the table what is to be asked, and hands on what is
@@ -99,26 +102,49 @@ impl Line {
             self.desk.look_at(parking.keys_in_table());
         }
         parking.count(unresolved);
+        let parked_keys = parking.parked_keys();
+        self.health.set_letters(Letters {
+            unresolved,
+            parked_keys,
+        });
     }
 
-    /// Reads what a stream has to know that begins now.
-    pub(super) async fn read_letters(&mut self, session: &Session) -> Option<Result<(), Fault>> {
-        let (client, settings) = (Arc::clone(session.control.client()), Arc::clone(&self.settings));
-        let system_identifier = session.identity.system_identifier;
+    /// Takes over the letters from whoever streamed before, and reads what a stream has to know that begins now. Not before
+    /// the slot is this relay's own: another one's letters might come in between.
+    pub(super) async fn take_letters_over(
+        &mut self,
+        control: &Control,
+        system_identifier: u64,
+    ) -> Option<Result<(), Fault>> {
+        let (client, settings) = (Arc::clone(control.client()), Arc::clone(&self.settings));
         let read = async move {
-            let standing = read_standing(&client, &settings.postgres.slot, system_identifier).await?;
-            Ok((standing, read_controls(&client, &settings).await?))
+            let claim = Claim::take(&client, &settings.postgres).await?;
+            let failed = |error: PostgresError| fault(&error, &settings.postgres);
+            let standing = read_standing(&client, &settings.postgres.slot, system_identifier).await;
+            let controls = read_controls(&client, &settings).await.map_err(failed)?;
+            Ok((claim, standing.map_err(failed)?, controls))
         };
-        let read: Result<_, PostgresError> = self.meanwhile(read).await?;
-        Some(match read {
-            Ok((standing, controls)) => {
-                if let Some((_, pipeline)) = &mut self.pipeline {
-                    pipeline.parking_mut().read(standing);
-                }
-                self.obey(controls);
-                Ok(())
-            }
-            Err(error) => Err(fault(&error, &self.settings.postgres)),
+        let (claim, standing, controls) = match self.meanwhile(read).await? {
+            Ok(read) => read,
+            Err(fault) => return Some(Err(fault)),
+        };
+        if let Some((_, pipeline)) = &mut self.pipeline {
+            pipeline.parking_mut().read(standing);
+        }
+        self.obey(controls);
+        self.follow(control, claim);
+        Some(Ok(()))
+    }
+
+    /// Another relay has taken the letters over, and with them the slot.
+    pub(super) fn outrun(&self) -> Option<Fault> {
+        let is_outrun = self.clerk.as_ref().is_some_and(Clerk::is_outrun);
+        is_outrun.then(|| {
+            Fault::new(
+                FaultCode::SlotActive,
+                format!("another relay has begun on slot {}", self.settings.postgres.slot),
+                "nothing: this relay takes over when the other one is gone",
+            )
         })
     }
 

@@ -193,11 +193,6 @@ impl Line {
         if self.prepare_pipeline(&identity, session.known.as_ref()).await.is_none() {
             return stream::End::Undrained;
         }
-        match self.read_letters(&session).await {
-            None => return stream::End::Undrained,
-            Some(Err(fault)) => return stream::End::Lost(fault),
-            Some(Ok(())) => {}
-        }
         let settings = Arc::clone(&self.settings);
         let Some(started) = self.meanwhile(async move { session.start(&settings).await }).await else {
             return stream::End::Undrained;
@@ -206,7 +201,11 @@ impl Line {
             Ok(started) => started,
             Err(fault) => return stream::End::Lost(fault),
         };
-        stream::Streaming::new(self, stream, control, identity).run().await
+        match self.take_letters_over(&control, identity.system_identifier).await {
+            None => stream::End::Undrained,
+            Some(Err(fault)) => stream::End::Lost(fault),
+            Some(Ok(())) => stream::Streaming::new(self, stream, control, identity).run().await,
+        }
     }
 
     /// The pipeline for this server: the same one after a lost connection, so that nothing is published twice; a new

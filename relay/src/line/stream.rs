@@ -77,7 +77,6 @@ impl<'l> Streaming<'l> {
         let advisory = Advisory::new(postgres.slot.clone(), identity, now);
         line.settle.begin(received(line), now);
         line.left_nothing = false;
-        line.follow((control.host().clone(), control.address()));
         Self {
             advisory,
             confirmation,
@@ -307,6 +306,9 @@ impl<'l> Streaming<'l> {
         let Line { settings, metrics, .. } = &*self.line;
         if let Some(seen) = self.lookout.look(self.control.client(), settings, metrics, now) {
             self.note(seen, now)?;
+        }
+        if let Some(fault) = self.line.outrun() {
+            return Err(End::Lost(fault));
         }
         if self
             .drain_until

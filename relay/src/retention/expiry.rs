@@ -17,7 +17,8 @@ pub(super) async fn letters(
     mark: &Mark,
     pace: &mut Pace<'_>,
 ) -> Result<u64, RetentionError> {
-    let remove = "SELECT outbox_relay.retention_letters($1, $2::text::pg_lsn, $3, $4::text::jsonb)";
+    let remove = "SELECT removed, audit_seq, audit_head
+         FROM outbox_relay.retention_letters($1, $2::text::pg_lsn, $3, $4::text::jsonb)";
     let (slot, mark, most) = (
         &settings.postgres.slot,
         mark.lsn.to_string(),
@@ -30,6 +31,16 @@ pub(super) async fn letters(
             .query_one(remove, &[slot, &mark, &most, &session.actor()])
             .await?;
         let removed: i64 = row.try_get(0)?;
+        if let (Some(audit_seq), Some(audit_head)) =
+            (row.try_get::<_, Option<i64>>(1)?, row.try_get::<_, Option<&str>>(2)?)
+        {
+            tracing::info!(
+                letters = removed,
+                audit_seq,
+                audit_head,
+                "removed resolved dead letters"
+            );
+        }
         let letters = u64::try_from(removed).unwrap_or(0);
         all += letters;
         pace.breathe(session.client(), letters).await?;
@@ -70,7 +81,8 @@ pub(super) async fn delivery_state(
 
 /// Empties what is old of the audit trail, which notes that itself, and says how many rows that are.
 pub(super) async fn audit(session: &JanitorSession, settings: &Settings) -> Result<u64, RetentionError> {
-    let empty = "SELECT (outbox_relay.audit_expire($1, now() - make_interval(days => $2), $3::text::jsonb)).emptied";
+    let empty = "SELECT emptied, audit_seq, audit_head
+         FROM outbox_relay.audit_expire($1, now() - make_interval(days => $2), $3::text::jsonb)";
     let retention = &settings.retention;
     let mut all = 0;
     for (kind, days) in [
@@ -82,7 +94,19 @@ pub(super) async fn audit(session: &JanitorSession, settings: &Settings) -> Resu
             .client()
             .query_one(empty, &[&kind, &days, &session.actor()])
             .await?;
-        all += u64::try_from(row.try_get::<_, i64>(0)?).unwrap_or(0);
+        let emptied: i64 = row.try_get(0)?;
+        if let (Some(audit_seq), Some(audit_head)) =
+            (row.try_get::<_, Option<i64>>(1)?, row.try_get::<_, Option<&str>>(2)?)
+        {
+            tracing::info!(
+                kind,
+                rows = emptied,
+                audit_seq,
+                audit_head,
+                "emptied rows of the audit trail"
+            );
+        }
+        all += u64::try_from(emptied).unwrap_or(0);
     }
     Ok(all)
 }

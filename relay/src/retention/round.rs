@@ -177,12 +177,18 @@ impl Round<'_> {
                 ],
             )
             .await?;
-        if let (removed, Some(seq), Some(head)) = (
+        if let (removed, Some(audit_seq), Some(audit_head)) = (
             row.try_get::<_, i64>(0)?,
             row.try_get::<_, Option<i64>>(1)?,
             row.try_get::<_, Option<&str>>(2)?,
         ) {
-            tracing::info!(table = report.table, rows = removed, audit = %format!("{seq}:{head}"), "removed published rows; {how}");
+            tracing::info!(
+                table = report.table,
+                rows = removed,
+                audit_seq,
+                audit_head,
+                "removed published rows; {how}"
+            );
         }
         Ok(())
     }

@@ -46,8 +46,10 @@ impl Row {
 pub(super) struct Table {
     rows: Vec<Row>,
     asked: Option<Ask>,
-    /// Of a relay that is gone.
-    ghosts: Vec<Ask>,
+    /// Of a relay that is gone, with its claim.
+    ghosts: Vec<(Ask, u32)>,
+    /// Of the relay that streams, or that did last.
+    claim: u32,
     answered: Option<Answer>,
     /// By a bug.
     was_answered_early: bool,
@@ -69,7 +71,7 @@ impl Table {
         // A bug may ask on.
         if let Some(before) = self.asked.take() {
             assert!(self.was_answered_early, "one thing is asked at a time");
-            self.ghosts.push(before);
+            self.ghosts.push((before, self.claim));
             self.was_answered_early = false;
         }
         if self.mutation == Some(Mutation::LetterCountsBeforeItsCommit)
@@ -83,9 +85,15 @@ impl Table {
 
     /// The relay is gone. What it asked may still be done.
     pub(super) fn relay_is_gone(&mut self) {
-        self.ghosts.extend(self.asked.take());
+        let claim = self.claim;
+        self.ghosts.extend(self.asked.take().map(|ask| (ask, claim)));
         self.answered = None;
         self.was_answered_early = false;
+    }
+
+    /// A relay streams from now on. What another one has not committed by now never will be.
+    pub(super) const fn is_claimed(&mut self) {
+        self.claim += 1;
     }
 
     /// What was asked is done.
@@ -99,9 +107,14 @@ impl Table {
 
     /// What a relay asked that is gone is done, or is not.
     pub(super) fn execute_ghost(&mut self, arrives: bool, server: &mut Server, judge: &mut Judge) {
-        if let Some(ask) = self.ghosts.pop()
-            && arrives
-        {
+        let Some((ask, claim)) = self.ghosts.pop() else { return };
+        let wants_claim = match &ask {
+            Ask::Write(_) => true,
+            Ask::Settle { returned, .. } => !returned.is_empty(),
+            Ask::Fetch { .. } | Ask::Look(_) => false,
+        };
+        let is_refused = wants_claim && claim != self.claim && self.mutation != Some(Mutation::WritesLettersForOthers);
+        if arrives && !is_refused {
             self.commit(&ask, server, judge);
         }
     }

@@ -336,6 +336,7 @@ impl World {
 
     /// A connection to a server that greets, or that does not.
     pub(super) fn connect_to(&mut self, greets: bool) {
+        self.table.is_claimed();
         let standing = self.table.standing(self.server.confirmed(), self.server.wal_end());
         self.server.start(greets);
         self.subject.connect(standing, self.now);

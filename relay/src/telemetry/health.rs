@@ -116,6 +116,7 @@ struct Board {
     /// Since when each part has had something that should pass by itself.
     troubled: [Option<Trouble>; PARTS],
     degraded_after: Duration,
+    letters: Letters,
     draining: bool,
     since: Instant,
 }
@@ -131,6 +132,15 @@ struct Trouble {
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Mutex<Board>>);
 
+/// Dead letters that somebody has to decide about. They keep nothing else from flowing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Letters {
+    /// That are neither published nor discarded.
+    pub unresolved: usize,
+    /// Keys whose later events wait behind one.
+    pub parked_keys: usize,
+}
+
 /// The state at one moment.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
@@ -138,6 +148,8 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Why it is not streaming.
     pub faults: Vec<(Part, Fault)>,
+    /// What is set aside.
+    pub letters: Letters,
     /// For how long nothing has changed.
     pub unchanged_ms: u128,
 }
@@ -159,6 +171,7 @@ impl Health {
             conditions,
             troubled: [None; PARTS],
             degraded_after,
+            letters: Letters::default(),
             draining: false,
             since: Instant::now(),
         })))
@@ -199,6 +212,11 @@ impl Health {
         }
     }
 
+    /// So much is set aside.
+    pub fn set_letters(&self, letters: Letters) {
+        self.board().letters = letters;
+    }
+
     /// From now on the relay is stopping.
     pub fn set_draining(&self) {
         let mut board = self.board();
@@ -220,6 +238,7 @@ impl Health {
         Snapshot {
             phase,
             faults,
+            letters: board.letters,
             unchanged_ms: board.since.elapsed().as_millis(),
         }
     }
@@ -238,6 +257,16 @@ impl Snapshot {
         }
         if matches!(self.phase, Phase::Connecting | Phase::Degraded | Phase::Halted) && !self.faults.is_empty() {
             text.push_str(WAITING);
+        }
+        let Letters {
+            unresolved,
+            parked_keys,
+        } = self.letters;
+        if unresolved > 0 {
+            let _ = writeln!(
+                text,
+                "dead letters: {unresolved} not resolved, {parked_keys} parked keys\n  next: `outbox-relay dead-letters list`"
+            );
         }
         text
     }
@@ -358,6 +387,24 @@ mod tests {
         let patient = Health::default();
         patient.set(Part::Kafka, down(FaultCode::KafkaUnreachable));
         assert_eq!(patient.snapshot().phase, Phase::Connecting);
+    }
+
+    #[test]
+    fn what_is_set_aside_is_told_while_events_flow() {
+        let health = Health::default();
+        for part in [Part::Postgres, Part::Kafka] {
+            health.set(part, Condition::Up);
+        }
+        health.set_letters(Letters {
+            unresolved: 3,
+            parked_keys: 1,
+        });
+        assert_eq!(
+            health.snapshot().describe(),
+            "streaming\ndead letters: 3 not resolved, 1 parked keys\n  next: `outbox-relay dead-letters list`\n"
+        );
+        health.set_letters(Letters::default());
+        assert_eq!(health.snapshot().describe(), "streaming\n");
     }
 
     #[test]

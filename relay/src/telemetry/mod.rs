@@ -7,7 +7,7 @@ mod heartbeat;
 mod logging;
 mod metrics;
 
-pub use health::{Condition, Health, Part, Phase, Snapshot};
+pub use health::{Condition, Health, Letters, Part, Phase, Snapshot};
 pub use heartbeat::Heartbeat;
 pub use logging::{finish as finish_logging, start as start_logging};
 pub use metrics::{Metrics, RetentionState, SlotFigures, lsn_bytes};

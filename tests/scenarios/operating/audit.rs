@@ -42,7 +42,7 @@ fn busy(label: &str) -> Outcome<Scenario> {
             "--yes",
             "--no-wait",
         ],
-        &["skip", "e9", "--reason", "w"],
+        &["skip", "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a11", "--reason", "w"],
     ] {
         operate(&scenario, arguments)?.must(0, &[])?;
     }

@@ -107,6 +107,32 @@ fn the_list_is_a_table_with_totals_and_every_key_is_printable() -> Outcome {
     operate(&scenario, &["dead-letters", "list", "--limit", "2"])?.must(0, &["the first 2 of them"])
 }
 
+#[test]
+fn a_filter_that_finds_nothing_says_which_value_that_is_and_what_there_is() -> Outcome {
+    let scenario = migrated("unmatched")?;
+    super::letters::put_two_keys(&scenario)?;
+    let list = |filter: &[&str], said: &[&str]| {
+        operate(&scenario, &[&["dead-letters", "list"], filter].concat())?.must(0, said)
+    };
+    list(
+        &["--topic", "odrers", "--outbox", "default"],
+        &[
+            "no dead letters",
+            "--topic odrers: no dead letter has it; there are orders",
+        ],
+    )?;
+    list(&["--outbox", "sales"], &["--outbox sales", "configured are default"])?;
+    list(
+        &["--error-type", "record_to_large"],
+        &["there are record_too_large", "did you mean record_too_large?"],
+    )?;
+    list(&["--tenant", "nobody"], &["--tenant nobody: no dead letter has it"])?;
+    let redrive = ["dead-letters", "redrive", "--topic", "odrers", "--yes", "--reason", "w"];
+    operate(&scenario, &redrive)?.must(0, &["nothing to do", "there are orders"])?;
+    let ended = operate(&scenario, &["dead-letters", "list", "--topic", "orders"])?;
+    ended.must_not_say(&["no dead letter has it"])
+}
+
 /// More than one page of them.
 #[test]
 fn a_long_list_is_whole_and_in_the_order_of_positions() -> Outcome {

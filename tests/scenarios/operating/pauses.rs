@@ -84,8 +84,20 @@ fn an_outbox_that_is_resumed_releases_what_was_parked_for_it_alone() -> Outcome 
         ],
     )?;
     let ended = operate(&scenario, &["resume", "--outbox", "default", "--reason", "w"])?;
-    ended.must(0, &["outbox default flows again; 2 parked letters"])?;
-    states_are(&scenario, "e1 redriving, e2 redriving, e3 parked")
+    ended.must(
+        0,
+        &[
+            "outbox default flows again; 2 parked letters",
+            "and 0 that were marked before",
+        ],
+    )?;
+    states_are(&scenario, "e1 redriving, e2 redriving, e3 parked")?;
+    operate(&scenario, &["pause", "--outbox", "default", "--reason", "w"])?.must(0, &[])?;
+    let again = operate(&scenario, &["resume", "--outbox", "default", "--reason", "w"])?;
+    again.must(0, &["0 parked letters", "and 2 that were marked before"])?;
+    operate(&scenario, &["pause", "--reason", "w"])?.must(0, &[])?;
+    let relay = operate(&scenario, &["resume", "--reason", "w"])?;
+    relay.must(0, &["publishes again, 2 marked letters too"])
 }
 
 #[test]
@@ -102,6 +114,23 @@ fn a_skip_is_listed_until_the_relay_comes_to_it_and_noted() -> Outcome {
     );
     let newest = noted(&scenario)?;
     ensure(newest == expected, || newest.clone())
+}
+
+#[test]
+fn an_id_that_no_row_can_have_is_not_skipped_and_one_that_none_has_is_warned_of() -> Outcome {
+    let scenario = migrated("skipped_id")?;
+    let there = "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a10";
+    scenario.database()?.run(&format!(
+        "INSERT INTO public.outbox (id, aggregate_type, aggregate_id, event_type, payload) VALUES ('{there}', 'x', 'k', 'h', '1')"
+    ))?;
+    for wrong in ["e9", &there.to_uppercase()] {
+        let ended = operate(&scenario, &["skip", wrong, "--reason", "w"])?;
+        ended.must_refuse("event_id_wrong", &[wrong, "UUIDs", "in lower case"])?;
+    }
+    operate(&scenario, &["skip", "--list"])?.must(0, &["no event"])?;
+    operate(&scenario, &["skip", there, "--reason", "w"])?.must_not_say(&["no outbox has a row"])?;
+    let nowhere = "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a19";
+    operate(&scenario, &["skip", nowhere, "--reason", "w"])?.must(0, &["no outbox has a row", "--withdraw"])
 }
 
 #[test]

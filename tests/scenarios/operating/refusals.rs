@@ -270,10 +270,14 @@ fn what_is_done_already_is_not_done_again() -> Outcome {
     refused(&["resume"], &["is not paused"])?;
     refused(&["resume", "--outbox", "default"], &["outbox default", "is not paused"])?;
     operate(&scenario, &["pause", "--reason", "w"])?.must(0, &[])?;
-    refused(&["pause"], &["is paused already", "pause --list"])?;
-    operate(&scenario, &["skip", "e9", "--reason", "w"])?.must(0, &[])?;
-    refused(&["skip", "e9"], &["e9 is named to be skipped already"])?;
-    refused(&["skip", "a2"], &["a dead letter already", "parked"])?;
+    refused(&["pause"], &["is paused already", "outbox-relay resume ends it"])?;
+    let event = "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a11";
+    operate(&scenario, &["skip", event, "--reason", "w"])?.must(0, &[])?;
+    refused(&["skip", event], &["is named to be skipped already", "since when"])?;
+    refused(
+        &["skip", "a2"],
+        &["a dead letter already", "parked", "dead-letters discard"],
+    )?;
     for verb in ["pause", "resume"] {
         let unknown = [verb, "--outbox", "sales", "--reason", "w"];
         refuses(
@@ -343,6 +347,10 @@ fn a_database_that_a_newer_program_migrated_is_left_alone() -> Outcome {
             &["version 1000", "newer outbox-relay"],
         )?;
     }
+    for command in ["create", "show", "drop", "forget"] {
+        let ended = scenario.command(&["slot", command])?;
+        ended.must_refuse("database_newer", &["version 1000", "newer outbox-relay"])?;
+    }
     ensure(before == everything(&scenario)?, || "something was changed".to_owned())
 }
 
@@ -367,7 +375,7 @@ fn a_role_that_may_not_is_told_whose_work_it_is() -> Outcome {
         &discard,
         &["pause", "--reason", "w"],
         &["resume", "--reason", "w"],
-        &["skip", "e", "--reason", "w"],
+        &["skip", "0b8f1c9e-6d0e-4d39-9d3c-1f3a4a3b9a11", "--reason", "w"],
     ];
     for (role, commands, whose) in [
         ("auditor", &of_operators[..], &operator),

@@ -8,7 +8,7 @@ use super::filter::Question;
 use super::list::print_json;
 use super::plan::Plan;
 use super::selection::{Chosen, Selection};
-use super::{Failure, Operation};
+use super::{Failure, Operation, unmatched};
 
 /// Letters that one call of the database's functions takes: it holds the letters' lock meanwhile.
 pub(super) const BATCH: usize = 2_000;
@@ -54,6 +54,7 @@ impl Decision {
         if selection.letters.is_empty() {
             if selection.marked.is_empty() {
                 eprintln!("nothing to do: no dead letter that fits has failed");
+                unmatched::tell(operation, &self.chosen.filter).await?;
             }
             return Ok((!self.dry_run).then_some(selection));
         }

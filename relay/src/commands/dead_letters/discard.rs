@@ -27,7 +27,7 @@ pub(super) async fn discard(settings: &Settings, who: &Who, arguments: &Argument
     let mut progress = Progress::of(selection.letters.len(), "discarded");
     for batch in selection.letters.chunks(BATCH) {
         let done = discard_batch(&operation, batch, why, &actor).await;
-        let done = done.inspect_err(|_| progress.leave(&format!("{discarded} were discarded before it")))?;
+        let done = done.inspect_err(|_| progress.leave(discarded))?;
         discarded += done.discarded;
         released += done.released;
         head = Some(done.head);

@@ -111,6 +111,17 @@ impl Filter {
             && self.until.is_none()
     }
 
+    /// The texts that are given or could be: flag, column, value.
+    pub(super) fn values(&self) -> [(&'static str, &'static str, Option<&str>); 5] {
+        [
+            ("--topic", "topic", self.topic.as_deref()),
+            ("--aggregate-type", "aggregate_type", self.aggregate_type.as_deref()),
+            ("--tenant", "tenant", self.tenant.as_deref()),
+            ("--error-type", "error_type", self.error_type.as_deref()),
+            ("--outbox", "outbox", self.outbox.as_deref()),
+        ]
+    }
+
     /// What the table is asked, for letters of a slot. `otherwise` are the states where none is named; `None` for all.
     pub(super) fn question<'f>(&'f self, slot: &'f str, otherwise: Option<&[State]>) -> Question<'f> {
         let states = if self.states.is_empty() {

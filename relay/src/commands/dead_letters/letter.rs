@@ -84,8 +84,9 @@ impl Letter {
         })
     }
 
+    /// So many of those that it may take each time; of one that was published again and failed, of all times together.
     pub(super) fn attempts(&self) -> String {
-        format!("{} of {}", self.error.attempts, self.error.attempts_max)
+        attempts_shown(self.error.attempts, self.error.attempts_max)
     }
 
     /// For machines. A key that is no text is only in its hexadecimal form.
@@ -139,6 +140,33 @@ impl Error {
     }
 }
 
+/// What can be done about a letter in a state.
+pub(in crate::commands) fn next_of(state: &str, letter: i64) -> String {
+    match state {
+        "failed" => format!("mend the cause, then `outbox-relay dead-letters redrive {letter}`; or discard it"),
+        "parked" => format!(
+            "nothing: it follows what it waits for (`outbox-relay dead-letters show {letter}`); `dead-letters discard {letter}`, if it \
+             is never to be published"
+        ),
+        "redriving" => format!(
+            "nothing: it is marked, and a running relay publishes it; without one `outbox-relay dead-letters redrive {letter} \
+             --execute`"
+        ),
+        "redriven" => {
+            "nothing: it was published; `outbox-relay dead-letters list --state redriven` says when".to_owned()
+        }
+        _ => "it was discarded for good: if it is to be published after all, write its row once more".to_owned(),
+    }
+}
+
+fn attempts_shown(attempts: i32, each_time: i32) -> String {
+    if attempts <= each_time {
+        format!("{attempts} of {each_time}")
+    } else {
+        format!("{attempts}, {each_time} each time")
+    }
+}
+
 /// A record key for people: as text where it is printable.
 pub(super) fn key_shown(key: Option<&[u8]>) -> String {
     match key.map(|key| (key, std::str::from_utf8(key))) {
@@ -151,6 +179,12 @@ pub(super) fn key_shown(key: Option<&[u8]>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attempts_of_several_times_are_not_told_as_a_part_of_those_of_one() {
+        assert_eq!(attempts_shown(1, 3), "1 of 3");
+        assert_eq!(attempts_shown(3, 1), "3, 1 each time");
+    }
 
     #[test]
     fn a_key_is_shown_as_text_where_it_is_printable() {

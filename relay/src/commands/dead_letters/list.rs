@@ -10,7 +10,7 @@ use super::super::moment::stretch;
 use super::super::{output, table::Table};
 use super::filter::{FITS, Filter, Question, State};
 use super::letter::{COLUMNS, Letter, key_shown};
-use super::{Failure, Operation};
+use super::{Failure, Operation, unmatched};
 
 /// Letters that are read at once.
 const PAGE: i64 = 500;
@@ -48,6 +48,9 @@ pub(super) async fn list(operation: &Operation<'_>, arguments: &Arguments) -> Re
     let mut text = if shown > 0 { table.for_output() } else { String::new() };
     let _ = writeln!(text, "{}", sum(&totals));
     output::write(&text)?;
+    if totals.is_empty() {
+        unmatched::tell(operation, filter).await?;
+    }
     if i64::try_from(shown).unwrap_or(i64::MAX) == limit {
         eprintln!("the first {limit} of them are listed; --limit lists more");
     }

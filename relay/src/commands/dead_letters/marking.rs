@@ -43,7 +43,7 @@ impl Marking<'_, '_> {
                 () = sleep_until(begin + self.due(marked.chosen)) => {}
             }
             let done = self.mark_batch(batch, &mut marked).await;
-            done.inspect_err(|_| progress.leave(&format!("{} were marked before it", marked.chosen)))?;
+            done.inspect_err(|_| progress.leave(i64::try_from(marked.chosen).unwrap_or(i64::MAX)))?;
             progress.show(marked.chosen);
         }
         progress.end();

@@ -16,6 +16,9 @@ mod redrive;
 mod selection;
 mod settling;
 mod show;
+mod unmatched;
+
+pub(super) use letter::next_of;
 
 use clap::{Args, Subcommand};
 

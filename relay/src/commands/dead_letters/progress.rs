@@ -52,9 +52,11 @@ impl Progress {
         }
     }
 
-    /// Ended before its end.
-    pub(super) fn leave(&mut self, how_far: &str) {
+    /// Ended before its end, after so many.
+    pub(super) fn leave(&mut self, count: i64) {
         self.end();
-        eprintln!("{how_far}");
+        if count > 0 {
+            eprintln!("{count} were {} before it", self.what);
+        }
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::decision::Verb;
 use super::filter::{FITS, Filter, State};
+use super::letter::next_of;
 use super::{Failure, Operation, Refusal};
 
 /// Letters that one command decides about; the earliest first, so that repeating it goes on with the rest.
@@ -114,6 +115,9 @@ fn wrong_state(state: &str, letters: &[i64]) -> Failure {
             "dead letter {}{more}: {state}; it would have to be failed or parked",
             named.join(", ")
         ),
-        "leave it out; `outbox-relay dead-letters show` says what became of it",
+        format!(
+            "leave it out; {}",
+            next_of(state, letters.first().copied().unwrap_or_default())
+        ),
     )
 }

@@ -14,6 +14,7 @@ pub(super) use create::WAIT_MS;
 use super::actor::Actor;
 use super::audit::note::{Deed, note};
 use super::login::Login;
+use super::operation::refuse_newer;
 use super::{Failure, Refusal, block_on};
 use crate::config::Settings;
 use crate::postgres::{Control, PostgresError, SlotState, fault};
@@ -61,6 +62,7 @@ pub(super) fn slot(settings: &Settings, arguments: &Arguments) -> Result<(), Fai
             reason: arguments.reason.as_deref(),
             actor: arguments.actor.as_json(None),
         };
+        slot.refuse_newer().await?;
         match arguments.command {
             Command::Create { wait_ms, failover } => slot.create(wait_ms, failover).await,
             Command::Show => slot.show().await,
@@ -83,6 +85,18 @@ pub(super) struct Slot<'s> {
 impl Slot<'_> {
     pub(super) fn name(&self) -> &str {
         &self.settings.postgres.slot
+    }
+
+    /// What a newer program has migrated is not known here. A database that was not migrated has other refusals.
+    async fn refuse_newer(&self) -> Result<(), Failure> {
+        const UNDEFINED: [&str; 2] = ["3F000", "42P01"];
+        let newest = "SELECT coalesce(max(version), 0) FROM outbox_relay.migrations";
+        let row = self.control.client().query_one(newest, &[]).await;
+        match row.and_then(|row| row.try_get(0)).map_err(PostgresError::from) {
+            Ok(found) => refuse_newer(found, &self.settings.postgres.database),
+            Err(error) if error.sqlstate().is_some_and(|sqlstate| UNDEFINED.contains(&sqlstate)) => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     /// Notes in the audit trail what was done with it.
