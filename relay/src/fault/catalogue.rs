@@ -164,7 +164,7 @@ catalogue! {
             "create the topic, or correct the outbox's topic template";
         TopicInvalid = "topic_invalid", EventDefect:
             "the name that the template gives is no topic name",
-            "correct the template or the row's aggregate type";
+            "correct the template and restart the relay, or set the event aside; changing the row in its table has no effect";
         TopicNotAuthorized = "topic_not_authorized", Environment:
             "the principal may not write to the topic",
             "allow it WRITE and DESCRIBE";

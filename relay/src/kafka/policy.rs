@@ -32,7 +32,10 @@ const fn hint(fault: FaultCode) -> &'static str {
             "look at the topic's cleanup.policy (a compacted topic needs keys), message.timestamp limits and policies; \
              the relay goes on by itself once the brokers accept the record, or the event is set aside: `outbox-relay skip`"
         }
-        FaultCode::TopicInvalid => "correct the outbox's topic template or the row's aggregate type",
+        FaultCode::TopicInvalid => {
+            "correct the outbox's topic template and restart the relay, or set the event aside: `outbox-relay skip`; \
+             changing the row in its table has no effect"
+        }
         _ => "nothing: the relay tries again for ever; look at the brokers if this lasts",
     }
 }

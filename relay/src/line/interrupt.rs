@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use outbox_decoder::MappingError;
 use outbox_decoder::stream::Frame;
 use postgres_protocol::message::backend::Message;
 
@@ -82,12 +83,63 @@ pub(super) fn defect_fault(defect: Defect<Fault>) -> Fault {
             message: format!("{} ({at})", fault.message),
             ..fault
         },
-        DefectCause::Mapping(error) => Fault::new(
-            policy::of_row(&error),
-            format!("{error} ({at})"),
-            "correct the outbox's mapping in the configuration and restart the relay, or set the event aside: \
-             `outbox-relay skip`, or the outbox's on_defect (docs/DEAD_LETTERS.md); nothing later is published \
-             meanwhile, and nothing is lost",
-        ),
+        DefectCause::Mapping(error) => {
+            Fault::new(policy::of_row(&error), format!("{error} ({at})"), row_remedy(&error))
+        }
+    }
+}
+
+/// What to do about it. Where the table is to blame, none of its rows is ever set aside.
+fn row_remedy(error: &MappingError) -> &'static str {
+    if error.is_of_the_row() {
+        "correct the outbox's mapping in the configuration and restart the relay, or set the event aside: \
+         `outbox-relay skip`, or the outbox's on_defect (docs/DEAD_LETTERS.md); nothing later is published \
+         meanwhile, and nothing is lost"
+    } else {
+        "correct the outbox's mapping in the configuration and restart the relay; the table is at fault, not this row: \
+         `outbox-relay skip` and on_defect do not help; nothing later is published meanwhile, and nothing is lost"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outbox_decoder::{Lsn, Position};
+
+    use super::*;
+
+    fn hint(error: MappingError) -> String {
+        let position = Position {
+            commit_lsn: Lsn::new(16),
+            ordinal: 0,
+            xid: 742,
+        };
+        defect_fault(Defect {
+            position,
+            id: None,
+            cause: DefectCause::Mapping(error),
+        })
+        .hint
+    }
+
+    #[test]
+    fn a_skip_is_proposed_only_where_it_helps() {
+        let table = || "public.outbox".to_owned();
+        let no_column = MappingError::MissingColumn {
+            table: table(),
+            column: "aggregate_id".to_owned(),
+            part: "aggregate_id",
+        };
+        for blames_table in [no_column, MappingError::UnmappedTable { table: table() }] {
+            let hint = hint(blames_table);
+            assert!(
+                !hint.contains("set the event aside") && hint.contains("do not help"),
+                "{hint}"
+            );
+        }
+        let null = MappingError::Null {
+            table: table(),
+            part: "aggregate_type",
+        };
+        assert!(hint(null).contains("set the event aside: `outbox-relay skip`"));
     }
 }

@@ -38,9 +38,14 @@ fn describe(name: &str, state: &SlotState, copies: SlotCopies, figures: &SlotFig
         _ => "no".to_owned(),
     };
     let confirmed = figures.confirmed.map_or("nothing".to_owned(), |lsn| lsn.to_string());
-    let at_risk = match figures.safe_wal_bytes {
-        Some(bytes) => format!("{bytes:.0} bytes more"),
-        None => "no limit is set (max_slot_wal_keep_size)".to_owned(),
+    let at_risk = match (state, figures.safe_wal_bytes) {
+        (SlotState::Lost { .. }, _) => "nothing: it is lost".to_owned(),
+        (_, Some(bytes)) if bytes <= 0.0 => format!(
+            "nothing: {:.0} bytes above max_slot_wal_keep_size, and the next checkpoint may take the slot away",
+            -bytes
+        ),
+        (_, Some(bytes)) => format!("{bytes:.0} bytes more"),
+        (_, None) => "no limit is set (max_slot_wal_keep_size)".to_owned(),
     };
     format!(
         "slot:            {name}\n\
@@ -70,4 +75,30 @@ fn remember(known: &AdvisoryRow) -> String {
             "not clean, or still running"
         }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(state: &SlotState, safe_wal_bytes: f64) -> String {
+        let figures = SlotFigures {
+            wal_status: "unreserved".to_owned(),
+            safe_wal_bytes: Some(safe_wal_bytes),
+            ..SlotFigures::default()
+        };
+        describe("shop", state, SlotCopies::default(), &figures)
+    }
+
+    #[test]
+    fn a_budget_that_is_used_up_is_told_as_such_and_not_as_so_much_more() {
+        assert!(said(&SlotState::Free, 512.0).contains("at risk after:   512 bytes more"));
+        let above = said(&SlotState::Free, -16_777_216.0);
+        assert!(
+            above.contains("at risk after:   nothing: 16777216 bytes above"),
+            "{above}"
+        );
+        let lost = SlotState::Lost { why: String::new() };
+        assert!(said(&lost, 0.0).contains("at risk after:   nothing: it is lost"));
+    }
 }
