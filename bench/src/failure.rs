@@ -98,8 +98,8 @@ pub(crate) enum Failure {
     CommandLine { command: String, reason: String },
     /// What the relay is compared with.
     #[error(
-        "Debezium Server {version} cannot be run: {missing}; Kafka itself needs only Java 17. Without it the relay can be compared \
-         with another relay: `compare --without-debezium --other COMMAND`"
+        "Debezium {version} cannot be run: {missing}. Without it the relay can be compared with another relay: \
+         `compare --without-debezium --other COMMAND`"
     )]
     NoDebezium { version: &'static str, missing: String },
     /// The servers' encrypted doors.

@@ -66,7 +66,7 @@ enum Command {
     Smoke(smoke::Options),
     /// A minute a case, a quarter of an hour with --matrix: a backlog of stated rows against the limits above and below it
     Drain(matrix::Options),
-    /// Ten minutes, after the download: the same work through Debezium Server, and through any other relay, in turn
+    /// Ten minutes, after the download: the same work through Debezium, and through any other relay, in turn
     Compare(compare::Options),
     /// A minute or two: decoder, mapping and ledger on one core, without servers
     Micro(micro::Options),

@@ -1,13 +1,14 @@
-//! Debezium Server with its Event Router: from a slot of the benchmark to a topic of its own.
+//! Debezium with its Event Router: from a slot of the benchmark to a topic of its own.
 
 use std::cell::Cell;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use super::Options;
-use super::distribution::Distribution;
+use super::distribution::{Distribution, Program};
 use super::placeholders::{self, Values};
 use crate::backlog::AGGREGATE_TYPE;
 use crate::carrier::Carrier;
@@ -18,7 +19,11 @@ use crate::interrupt::Interrupt;
 /// Every setting with its reason.
 const PROPERTIES: &str = include_str!("../../debezium/application.properties");
 const JVM_OPTIONS: &str = include_str!("../../debezium/jvm.options");
-const MAIN_CLASS: &str = "io.debezium.server.Main";
+const SERVER: &str = "io.debezium.server.Main";
+const ENGINE: &str = "EmbeddedEngine";
+const ENGINE_SOURCE: &str = include_str!("../../debezium/EmbeddedEngine.java");
+/// For a compiler that starts.
+const COMPILE_LIMIT: Duration = Duration::from_mins(2);
 const TOPIC_PREFIX: &str = "debezium.event.";
 /// It waits for its own threads first.
 const STOP_LIMIT: Duration = Duration::from_mins(1);
@@ -36,14 +41,57 @@ pub(super) struct Debezium {
 
 impl Debezium {
     /// `values` lead to both servers; files go below `folder`; `options` have its heap, and settings for experiments.
-    pub(super) fn new(distribution: Distribution, folder: &Path, values: &Values, options: &Options) -> Debezium {
-        Debezium {
+    pub(super) fn new(
+        distribution: Distribution,
+        folder: &Path,
+        values: &Values,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Debezium, Failure> {
+        let debezium = Debezium {
             distribution,
             folder: folder.join("debezium"),
             values: values.to_vec(),
             heap_mib: options.debezium_heap_mib,
             overrides: options.debezium_set.clone(),
             starts: Cell::new(0),
+        };
+        if debezium.distribution.program == Program::EmbeddedEngine {
+            debezium.compile(interrupt)?;
+        }
+        Ok(debezium)
+    }
+
+    /// Here and not at each start, which is measured.
+    fn compile(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+        fs::create_dir_all(&self.folder).map_err(Failure::file("make", &self.folder))?;
+        let source = self.folder.join(format!("{ENGINE}.java"));
+        write(&source, ENGINE_SOURCE)?;
+        let program = self.distribution.java.with_file_name("javac");
+        if !program.exists() {
+            let remedy = "install the JDK of this Java, which has the compiler, such as openjdk-17-jdk-headless";
+            return Err(Failure::Missing { program, remedy });
+        }
+        let mut compiler = Command::new(program);
+        compiler.arg("-cp").arg(self.distribution.libraries());
+        compiler.arg("-d").arg(self.classes()).arg(&source);
+        Child::spawn(compiler, "javac", &self.folder.join("javac.log"))?.wait(COMPILE_LIMIT, interrupt)
+    }
+
+    fn classes(&self) -> PathBuf {
+        self.folder.join("classes")
+    }
+
+    /// What follows Java's own options.
+    fn arguments(&self) -> Vec<OsString> {
+        match self.distribution.program {
+            Program::Server => vec![self.distribution.class_path(), SERVER.into()],
+            Program::EmbeddedEngine => {
+                let mut class_path = self.classes().into_os_string();
+                class_path.push(":");
+                class_path.push(self.distribution.libraries());
+                vec![class_path, ENGINE.into(), "config/application.properties".into()]
+            }
         }
     }
 
@@ -69,18 +117,14 @@ impl Debezium {
 
 impl Carrier for Debezium {
     fn name(&self) -> &'static str {
-        "Debezium Server"
+        self.distribution.program.name()
     }
 
-    /// What its `run.sh` executes, from a folder of our own.
+    /// For the server what its `run.sh` executes, from a folder of our own.
     fn start(&self, slot: &str) -> Result<Child, Failure> {
         let folder = self.prepare(slot)?;
         let mut command = Command::new(&self.distribution.java);
-        command
-            .arg("@jvm.options")
-            .arg("-cp")
-            .arg(self.distribution.class_path())
-            .arg(MAIN_CLASS);
+        command.args(["@jvm.options", "-cp"]).args(self.arguments());
         command.current_dir(&folder);
         Child::spawn(command, self.name(), &folder.join("debezium.log"))
     }

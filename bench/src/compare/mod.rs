@@ -1,4 +1,4 @@
-//! `compare`: the same work through the relay, through Debezium Server, and through any other relay, in turn.
+//! `compare`: the same work through the relay, through Debezium, and through any other relay, in turn.
 //!
 //! 1. A backlog, drained by each of them from an equal slot into a topic of its own, again and again.
 //! 2. Everything in those topics, compared: carriers that publish something else are not compared by their speed.
@@ -67,19 +67,22 @@ pub(crate) struct Options {
                 that it becomes is measured, without those that it starts"
     )]
     other: Option<String>,
-    /// Leaves Debezium Server out, which is 780 MB to download and needs Java 21
+    /// Leaves Debezium out, which is 780 MB to download
     #[arg(long, requires = "other")]
     without_debezium: bool,
+    /// Runs Debezium's embedded engine with a Kafka producer of its own, as where Debezium Server's Java 21 is missing
+    #[arg(long, conflicts_with = "without_debezium")]
+    debezium_engine: bool,
     #[command(flatten)]
     #[serde(skip)]
     subject: Subject,
     #[command(flatten)]
     #[serde(skip)]
     folder: Folder,
-    /// Sets a property of Debezium Server, for experiments; repeatable
+    /// Sets a property of Debezium, for experiments; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     debezium_set: Vec<String>,
-    /// The heap of Debezium Server's Java
+    /// The heap of Debezium's Java
     #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(64..=65_536))]
     debezium_heap_mib: u32,
 }
@@ -97,7 +100,9 @@ impl Options {
 
 /// Measures, compares what was published, prints a table, keeps the results, and prints the numbers last.
 pub(crate) fn run(options: &Options, interrupt: &Interrupt) -> Result<(), Failure> {
-    let distribution = (!options.without_debezium).then(Distribution::find).transpose()?;
+    let distribution = (!options.without_debezium)
+        .then(|| Distribution::find(options.debezium_engine))
+        .transpose()?;
     let program = options.subject.program()?;
     let load_before = machine::load();
     let installation = Installation::start(program, &options.subject, interrupt)?;

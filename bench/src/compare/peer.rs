@@ -34,7 +34,13 @@ pub(super) fn all(
         peers.push(Peer {
             label: "debezium",
             version: distribution.version(),
-            carrier: Box::new(Debezium::new(distribution, installation.folder(), &values, options)),
+            carrier: Box::new(Debezium::new(
+                distribution,
+                installation.folder(),
+                &values,
+                options,
+                interrupt,
+            )?),
             topic: installation.make_topic(&Debezium::topic(), interrupt)?,
         });
     }

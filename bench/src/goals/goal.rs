@@ -123,7 +123,7 @@ pub(super) const GOALS: [Goal; 18] = [
         "letters/s",
     ),
     goal(
-        "events/s against Debezium Server",
+        "events/s against Debezium",
         "compare",
         "debezium_drain_ratio",
         Bound::AtLeast(4.0),
@@ -158,7 +158,7 @@ pub(super) const GOALS: [Goal; 18] = [
         "×",
     ),
     goal(
-        "the same records as Debezium Server",
+        "the same records as Debezium",
         "compare",
         "debezium_same_records",
         Bound::AtLeast(1.0),

@@ -27,6 +27,8 @@ enum Kept {
     NoSlot,
     Lost,
     Unlimited,
+    /// It is above what is kept for it.
+    UsedUp,
     /// So many bytes more.
     Limited(f64),
 }
@@ -46,7 +48,8 @@ impl WalBudget {
             kept: figures.map_or(Kept::NoSlot, |figures| match figures.safe_wal_bytes {
                 _ if figures.wal_status == "lost" => Kept::Lost,
                 None => Kept::Unlimited,
-                Some(bytes) => Kept::Limited(bytes.max(0.0)),
+                Some(bytes) if bytes <= 0.0 => Kept::UsedUp,
+                Some(bytes) => Kept::Limited(bytes),
             }),
             bytes_per_second: bytes.max(0.0) / begin.elapsed().as_secs_f64(),
         })
@@ -72,6 +75,10 @@ impl fmt::Display for WalBudget {
                 f,
                 "no limit is set: max_slot_wal_keep_size = -1; the disk fills with {rate} a second at the present rate"
             ),
+            Kept::UsedUp => write!(
+                f,
+                "used up: slot {slot} may be lost at the next checkpoint; raise max_slot_wal_keep_size and reload"
+            ),
             Kept::Limited(bytes) => {
                 write!(f, "{} more before slot {slot} is at risk, ", size(bytes))?;
                 match lasts(bytes, self.bytes_per_second) {
@@ -85,7 +92,7 @@ impl fmt::Display for WalBudget {
 
 /// `None` where that is for ever, or nobody lives to see it.
 fn lasts(bytes: f64, bytes_per_second: f64) -> Option<Duration> {
-    if bytes_per_second <= 0.0 {
+    if bytes_per_second < 1.0 {
         return None;
     }
     Duration::try_from_secs_f64(bytes / bytes_per_second).ok()
@@ -118,6 +125,8 @@ mod tests {
             unlimited.contains("max_slot_wal_keep_size = -1") && unlimited.contains("100 bytes a second"),
             "{unlimited}"
         );
+        assert!(said(Kept::Limited(mib), 0.4).ends_with("and nothing is written at present"));
+        assert!(said(Kept::UsedUp, 100.0).starts_with("WAL budget: used up: slot shop may be lost"));
         assert!(said(Kept::Lost, 0.0).contains("lost"));
         assert!(said(Kept::NoSlot, 0.0).contains("does not exist"));
     }

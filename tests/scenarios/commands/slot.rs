@@ -173,7 +173,11 @@ fn a_lost_slot_is_not_taken_for_one_that_exists_and_can_be_dropped_and_made_anew
         "slot_lost",
         &["is lost", "`outbox-relay recover`"],
     )?;
-    let shown = ["wal_status:      lost", "at risk after:   nothing: it is lost", "docs/RECOVERY.md"];
+    let shown = [
+        "wal_status:      lost",
+        "at risk after:   nothing: it is lost",
+        "docs/RECOVERY.md",
+    ];
     refused(&scenario, &["show"], "slot_lost", &shown)?;
     slot(&scenario, &["drop", "--yes"], &["is dropped"])?;
     slot(&scenario, &["create"], &["starts at"])
